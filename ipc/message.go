@@ -1,0 +1,197 @@
+package ipc
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Versions of the protocol that this package speaks.
+const (
+	Version    = 1 // the newest, which it writes
+	MinVersion = 1 // the oldest that it still understands
+)
+
+// EnvFD names the environment variable in which a worker finds the number of
+// the inherited descriptor that is its end of the pair.
+const EnvFD = "PREFORK_IPC"
+
+// Limits. Both sides apply them, to what they send and to what they receive.
+const (
+	MessageMax  = 64 << 10 // bytes of one message, header included
+	SettingsMax = 16 << 10 // bytes of Welcome.Settings
+	TextMax     = 4096     // bytes of any text, which is valid UTF-8
+	FDsMax      = 253      // descriptors with one message: SCM_MAX_FD, unix(7)
+)
+
+// Kind is the type of a message on the wire. A number once given is never
+// given to another message.
+type Kind uint16
+
+// The kinds of messages.
+const (
+	KindHello   Kind = 1
+	KindWelcome Kind = 2
+	KindReady   Kind = 3
+	KindServe   Kind = 4
+	KindDrain   Kind = 5
+	KindLeft    Kind = 6
+	KindLeaving Kind = 7
+)
+
+// Message is one of the structs below, as a value: Hello, Welcome, Ready, Serve,
+// Drain, Left or Leaving. The set is closed.
+type Message interface{ kind() Kind }
+
+// Hello is a worker's first message: which versions it speaks, and who it is.
+type Hello struct {
+	MinVersion, MaxVersion uint16
+	PID                    int32 // in the worker's own PID namespace; for the log, never to signal
+}
+
+// Welcome is the master's answer to Hello. One descriptor travels with it: the
+// worker's scoreboard, for [OpenScoreboard].
+type Welcome struct {
+	Version     uint16 // what both speak from now on
+	Slot        uint32
+	Incarnation uint64
+	Generation  uint64
+	Settings    []byte // a Settings as JSON, at most SettingsMax bytes
+}
+
+// Ready tells the master that the worker could accept now. It does not accept
+// before Serve.
+type Ready struct{}
+
+// Serve tells a worker to accept: every worker of its generation is ready.
+type Serve struct{}
+
+// Drain tells a worker to finish what is in flight and to exit.
+type Drain struct {
+	Deadline int64 // CLOCK_MONOTONIC in nanoseconds (see Monotonic); 0 for none
+}
+
+// Left tells the master that the worker accepts no more, and that it emptied
+// its listeners after taking them out of its loop.
+type Left struct{}
+
+// Leaving tells the master that the worker starts to drain of its own accord,
+// because somebody sent it a signal, for example. It is not a crash.
+type Leaving struct {
+	Reason string // for people; at most TextMax bytes of valid UTF-8
+}
+
+func (Hello) kind() Kind   { return KindHello }
+func (Welcome) kind() Kind { return KindWelcome }
+func (Ready) kind() Kind   { return KindReady }
+func (Serve) kind() Kind   { return KindServe }
+func (Drain) kind() Kind   { return KindDrain }
+func (Left) kind() Kind    { return KindLeft }
+func (Leaving) kind() Kind { return KindLeaving }
+
+// KindOf returns the kind of a message.
+func KindOf(m Message) Kind { return m.kind() }
+
+// String returns the kind's name in the words of the protocol.
+func (k Kind) String() string {
+	switch k {
+	case KindHello:
+		return "hello"
+	case KindWelcome:
+		return "welcome"
+	case KindReady:
+		return "ready"
+	case KindServe:
+		return "serve"
+	case KindDrain:
+		return "drain"
+	case KindLeft:
+		return "left"
+	case KindLeaving:
+		return "leaving"
+	}
+	return fmt.Sprintf("kind %d", uint16(k))
+}
+
+// fds returns how many descriptors travel with a message of this kind: exactly
+// so many, or the message is refused.
+func (k Kind) fds() int {
+	if k == KindWelcome {
+		return 1
+	}
+	return 0
+}
+
+// Agree returns the newest version that both the sender of the Hello and this
+// package speak. It is false when there is none.
+func (m Hello) Agree() (version uint16, ok bool) {
+	newest := min(m.MaxVersion, Version)
+	return newest, newest >= max(m.MinVersion, MinVersion)
+}
+
+// ProtocolError tells that a message breaks the protocol. Whoever receives one
+// drops the connection: the peer is broken, or not what it seems.
+type ProtocolError struct {
+	Reason string
+}
+
+func (e *ProtocolError) Error() string { return "ipc protocol broken: " + e.Reason }
+
+func violation(format string, args ...any) error {
+	return &ProtocolError{Reason: fmt.Sprintf(format, args...)}
+}
+
+// check tells whether the values of a message are ones that may travel. The
+// encoder and the decoder both ask it, so neither side accepts from the other
+// what it would not send.
+func check(m Message) error {
+	switch m := m.(type) {
+	case Hello:
+		return m.check()
+	case Welcome:
+		return m.check()
+	case Drain:
+		return m.check()
+	case Leaving:
+		return m.check()
+	case Ready, Serve, Left:
+		return nil
+	}
+	return violation("%T is no message", m)
+}
+
+func (m Hello) check() error {
+	if m.MinVersion == 0 || m.MinVersion > m.MaxVersion {
+		return violation("hello from versions %d to %d", m.MinVersion, m.MaxVersion)
+	}
+	if m.PID <= 0 {
+		return violation("hello from pid %d", m.PID)
+	}
+	return nil
+}
+
+func (m Welcome) check() error {
+	if m.Version < MinVersion || m.Version > Version {
+		return violation("welcome to version %d (known: %d to %d)", m.Version, MinVersion, Version)
+	}
+	if len(m.Settings) > SettingsMax {
+		return violation("settings of %d bytes (limit %d)", len(m.Settings), SettingsMax)
+	}
+	return nil
+}
+
+func (m Drain) check() error {
+	if m.Deadline < 0 {
+		return violation("drain until %d", m.Deadline)
+	}
+	return nil
+}
+
+func (m Leaving) check() error {
+	if len(m.Reason) > TextMax {
+		return violation("reason of %d bytes (limit %d)", len(m.Reason), TextMax)
+	}
+	if !utf8.ValidString(m.Reason) {
+		return violation("reason is not valid UTF-8: %.64q", m.Reason)
+	}
+	return nil
+}
