@@ -1,0 +1,69 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Self as Spec.Program[0] means the master's own image. The kernel keeps it for
+// as long as the master runs, also when the file has been replaced or deleted,
+// so that one master never starts two versions of itself.
+const Self = "/proc/self/exe"
+
+const (
+	// listenersMax keeps what a worker inherits well below 1,024, the usual
+	// soft limit for open files.
+	listenersMax = 512
+	// listenerNameMax is sd_listen_fds_with_names(3)'s limit for one name.
+	listenerNameMax = 255
+)
+
+// Spec says what to start.
+type Spec struct {
+	// Program is the argument vector. Program[0] without a slash is looked up
+	// in PATH of Env; with one it is relative to Dir. Self gets a readable name
+	// in ps in place of the path.
+	Program []string
+	// Env is the whole environment, apart from what Start itself sets:
+	// LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and PREFORK_*. See Inheritable.
+	Env []string
+	// Listeners become file descriptors 3, 4, … in this order.
+	Listeners []Listener
+	// IPC is the worker's end of its message socket; nil for a program that
+	// does not speak our protocol. It comes behind the listeners.
+	IPC        *os.File
+	Slot       int
+	Generation uint64
+	// Dir is the working folder; empty for the master's.
+	Dir string
+}
+
+// Listener is one socket to pass on.
+type Listener struct {
+	// FD stays the caller's. It must be open until Start has returned.
+	FD int
+	// Name goes into LISTEN_FDNAMES: 1 to 255 printable ASCII bytes, no colon.
+	Name string
+}
+
+func (s Spec) check() error {
+	if len(s.Program) == 0 || s.Program[0] == "" {
+		return errors.New("no program given")
+	}
+	if len(s.Listeners) > listenersMax {
+		return fmt.Errorf("%d listening sockets for one worker: at most %d", len(s.Listeners), listenersMax)
+	}
+	for _, l := range s.Listeners {
+		if !validListenerName(l.Name) {
+			return fmt.Errorf("listener name %.64q: want 1 to %d printable ASCII bytes without a colon", l.Name, listenerNameMax)
+		}
+	}
+	return nil
+}
+
+func validListenerName(name string) bool {
+	unprintable := func(r rune) bool { return r < ' ' || r > '~' || r == ':' }
+	return name != "" && len(name) <= listenerNameMax && !strings.ContainsFunc(name, unprintable)
+}
