@@ -1,0 +1,134 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Mode says how requests use connections.
+type Mode string
+
+const (
+	// NewConnection opens a connection for each request.
+	NewConnection Mode = "new"
+	// KeepAlive sends all requests over Config.Clients connections. A request
+	// on a connection that the server had closed is a failure of class
+	// [ClosedEarly], also when the close came before the request: a client
+	// cannot know. Only an answer that says "Connection: close" lets the client
+	// open a new connection without a loss.
+	KeepAlive Mode = "keepalive"
+)
+
+const (
+	// RateMax bounds Config.Rate, in requests a second.
+	RateMax = 100_000
+	// RequestsMax bounds Rate x Duration: every request has an entry in memory.
+	RequestsMax = 4 << 20
+	// ClientsMax bounds Config.Clients.
+	ClientsMax = 10_000
+	// TimeoutMax bounds Config.Timeout.
+	TimeoutMax = 2 * time.Minute
+
+	defaultClients = 16
+	defaultTimeout = 10 * time.Second
+)
+
+// Config says what to send, how often and for how long.
+type Config struct {
+	// Addr is the target, a loopback address with a port: "127.0.0.1:8080",
+	// "[::1]:8080". Names are refused; nothing is ever resolved.
+	Addr string
+	// Path of the GET request. Empty means "/".
+	Path string
+	// Mode is NewConnection when empty.
+	Mode Mode
+	// Rate is the number of requests a second, 1 to RateMax.
+	Rate int
+	// Duration is how long requests become due; Rate x Duration of them in all,
+	// at least one and at most RequestsMax.
+	Duration time.Duration
+	// Clients is the number of connections of mode KeepAlive; 0 means 16.
+	// NewConnection ignores it.
+	Clients int
+	// Timeout is the time a request has from the moment it is due until the end
+	// of its answer; 0 means 10 s.
+	Timeout time.Duration
+}
+
+// withDefaults fills what may be left out.
+func (c Config) withDefaults() Config {
+	if c.Path == "" {
+		c.Path = "/"
+	}
+	if c.Mode == "" {
+		c.Mode = NewConnection
+	}
+	if c.Clients == 0 {
+		c.Clients = defaultClients
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	return c
+}
+
+// validate returns every problem at once. It expects the defaults filled in.
+func (c Config) validate() error {
+	var problems []error
+	refuse := func(format string, values ...any) {
+		problems = append(problems, fmt.Errorf(format, values...))
+	}
+	if _, err := parseLoopback(c.Addr); err != nil {
+		problems = append(problems, err)
+	}
+	// A blank or a line end in the path would change the meaning of the request.
+	if !strings.HasPrefix(c.Path, "/") || strings.ContainsFunc(c.Path, notInPath) {
+		refuse("path %q: must begin with / and hold printable ASCII without blanks", c.Path)
+	}
+	if c.Mode != NewConnection && c.Mode != KeepAlive {
+		refuse("mode %q: unknown; choose %s or %s", c.Mode, NewConnection, KeepAlive)
+	}
+	if c.Rate < 1 || c.Rate > RateMax {
+		refuse("rate %d: must be 1 to %d requests a second", c.Rate, RateMax)
+	} else if n := c.requests(); n < 1 || n > RequestsMax {
+		refuse("duration %s at %d requests a second: makes %d requests; must be 1 to %d", c.Duration, c.Rate, n, RequestsMax)
+	}
+	if c.Clients < 1 || c.Clients > ClientsMax {
+		refuse("clients %d: must be 1 to %d", c.Clients, ClientsMax)
+	}
+	if c.Timeout < 0 || c.Timeout > TimeoutMax {
+		refuse("timeout %s: must be above 0 and at most %s", c.Timeout, TimeoutMax)
+	}
+	return errors.Join(problems...)
+}
+
+// requests is the number of requests that become due. It expects a valid rate.
+func (c Config) requests() int {
+	// Whole seconds apart from the rest: rate x nanoseconds overflows after a day.
+	seconds, rest := c.Duration/time.Second, c.Duration%time.Second
+	return int(seconds)*c.Rate + int(int64(rest)*int64(c.Rate)/int64(time.Second))
+}
+
+// due is the time from the start of the schedule to request i.
+func (c Config) due(i int) time.Duration {
+	return time.Duration(int64(i) * int64(time.Second) / int64(c.Rate))
+}
+
+func notInPath(r rune) bool { return r <= ' ' || r > '~' }
+
+// parseLoopback accepts a literal loopback address with a port, nothing else.
+func parseLoopback(addr string) (netip.AddrPort, error) {
+	target, err := netip.ParseAddrPort(addr)
+	switch {
+	case err != nil:
+		return netip.AddrPort{}, fmt.Errorf("address %q: not a literal IP:PORT (names are not resolved); use 127.0.0.1:PORT or [::1]:PORT", addr)
+	case !target.Addr().Unmap().IsLoopback():
+		return netip.AddrPort{}, fmt.Errorf("address %q: not a loopback address; load may only meet this machine, use 127.0.0.1:PORT or [::1]:PORT", addr)
+	case target.Port() == 0:
+		return netip.AddrPort{}, fmt.Errorf("address %q: port 0 cannot be connected to; give the port that the server listens on", addr)
+	}
+	return netip.AddrPortFrom(target.Addr().Unmap(), target.Port()), nil
+}

@@ -1,0 +1,172 @@
+package load
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// lateAfter is the lag from which on a request counts as Late.
+const lateAfter = 10 * time.Millisecond
+
+// Report is what became of a load. Two sums always hold: Scheduled = Sent +
+// Unsent, and Sent = Answered + all of Failed.
+type Report struct {
+	Mode Mode `json:"mode"`
+	// Scheduled is the number of requests that became due: Rate x Duration
+	// unless the load was stopped.
+	Scheduled int `json:"scheduled"`
+	// Sent is the number of requests that were tried on the server, including
+	// those whose connection was refused.
+	Sent int `json:"sent"`
+	// Unsent is the number that the generator could not send: every connection
+	// busy until the timeout, or no port, descriptor or memory left.
+	Unsent int `json:"unsent"`
+	// Late is how many of those sent began 10 ms or more after they were due: in
+	// mode KeepAlive they waited for a free connection, in mode NewConnection
+	// this machine was too slow. Their latency includes it.
+	Late int `json:"late"`
+	// LagMax is the longest time between due and sent.
+	LagMax time.Duration `json:"lag_max_ns"`
+	// Answered is the number of status 200 with a complete body, in time.
+	Answered int `json:"answered"`
+	// Failed has an entry for each class that occurred.
+	Failed map[Class]int `json:"failed"`
+	// Latency is that of the answered ones, from due to the answer's last byte.
+	Latency Quantiles `json:"latency"`
+	// BySlot, ByGeneration and ByPID spread the answered requests over the
+	// workers; answers that name no worker are in none of them.
+	BySlot       map[int]int `json:"by_slot"`
+	ByGeneration map[int]int `json:"by_generation"`
+	ByPID        map[int]int `json:"by_pid"`
+	// Connections is the number of connections that were opened.
+	Connections int `json:"connections"`
+	// Elapsed is the time from the first due moment to the end of the last request.
+	Elapsed time.Duration `json:"elapsed_ns"`
+	// Failures are the first failed and unsent requests, at most 20, in the
+	// order in which they failed.
+	Failures []Failure `json:"failures,omitempty"`
+}
+
+// Failure tells about one request that was not answered.
+type Failure struct {
+	Due    time.Duration `json:"due_ns"` // from the start of the schedule
+	Class  Class         `json:"class"`
+	Reason string        `json:"reason"`
+}
+
+// Quantiles of a latency by nearest rank; all zero without a sample.
+type Quantiles struct {
+	Min  time.Duration `json:"min_ns"`
+	P50  time.Duration `json:"p50_ns"`
+	P90  time.Duration `json:"p90_ns"`
+	P99  time.Duration `json:"p99_ns"`
+	P999 time.Duration `json:"p999_ns"`
+	Max  time.Duration `json:"max_ns"`
+}
+
+// outcome is what became of one request.
+type outcome struct {
+	latency    time.Duration // of an answer: from due to its last byte
+	lag        time.Duration // from due to sent
+	connection int32         // the index of the one that carried it
+	worker     identity      // of an answer
+	class      Class
+}
+
+// Lost is the number of scheduled requests that got no answer, whoever's fault
+// it was. "No request is lost" is Lost() == 0 and nothing weaker.
+func (r Report) Lost() int { return r.Scheduled - r.Answered }
+
+// String is the report for people, several lines.
+func (r Report) String() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d scheduled in %s, mode %s: %d answered, %d lost\n",
+		r.Scheduled, r.Elapsed.Round(time.Millisecond), r.Mode, r.Answered, r.Lost())
+	for class := Refused; class < classes; class++ {
+		if n := r.Failed[class]; n > 0 {
+			fmt.Fprintf(&text, "  failed %s: %d\n", class, n)
+		}
+	}
+	fmt.Fprintf(&text, "  sent %d, unsent %d, late %d (worst lag %s), connections %d\n",
+		r.Sent, r.Unsent, r.Late, r.LagMax.Round(time.Microsecond), r.Connections)
+	fmt.Fprintf(&text, "  latency %s\n", r.Latency)
+	fmt.Fprintf(&text, "  by slot %v, by generation %v, by pid %v\n", r.BySlot, r.ByGeneration, r.ByPID)
+	for _, f := range r.Failures {
+		fmt.Fprintf(&text, "  at %s %s: %s\n", f.Due.Round(time.Millisecond), f.Class, f.Reason)
+	}
+	return text.String()
+}
+
+func (q Quantiles) String() string {
+	short := func(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+	return fmt.Sprintf("min %s, p50 %s, p90 %s, p99 %s, p99.9 %s, max %s",
+		short(q.Min), short(q.P50), short(q.P90), short(q.P99), short(q.P999), short(q.Max))
+}
+
+// report counts the outcomes.
+func (l *loop) report(elapsed time.Duration) Report {
+	r := Report{
+		Mode:         l.config.Mode,
+		Scheduled:    l.scheduled,
+		Failed:       map[Class]int{},
+		BySlot:       map[int]int{},
+		ByGeneration: map[int]int{},
+		ByPID:        map[int]int{},
+		Connections:  l.opened,
+		Elapsed:      elapsed,
+		Failures:     l.failures,
+	}
+	latencies := make([]time.Duration, 0, l.scheduled)
+	for _, o := range l.outcomes[:l.scheduled] {
+		r.count(o)
+		if o.class == answered {
+			latencies = append(latencies, o.latency)
+		}
+	}
+	r.Latency = quantiles(latencies)
+	return r
+}
+
+func (r *Report) count(o outcome) {
+	if o.class == unsent {
+		r.Unsent++
+		return
+	}
+	r.Sent++
+	r.LagMax = max(r.LagMax, o.lag)
+	if o.lag >= lateAfter {
+		r.Late++
+	}
+	if o.class != answered {
+		r.Failed[o.class]++
+		return
+	}
+	r.Answered++
+	if o.worker.known {
+		r.BySlot[int(o.worker.slot)]++
+		r.ByGeneration[int(o.worker.generation)]++
+		r.ByPID[int(o.worker.pid)]++
+	}
+}
+
+// quantiles sorts the samples in place.
+func quantiles(samples []time.Duration) Quantiles {
+	if len(samples) == 0 {
+		return Quantiles{}
+	}
+	slices.Sort(samples)
+	// Nearest rank: the smallest sample that perMille of all do not exceed.
+	rank := func(perMille int) time.Duration {
+		return samples[max(0, (len(samples)*perMille+999)/1000-1)]
+	}
+	return Quantiles{
+		Min:  samples[0],
+		P50:  rank(500),
+		P90:  rank(900),
+		P99:  rank(990),
+		P999: rank(999),
+		Max:  samples[len(samples)-1],
+	}
+}
