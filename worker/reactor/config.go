@@ -1,0 +1,112 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What a zero field of Config stands for.
+const (
+	IdleTimeoutDefault   = 75 * time.Second
+	HeaderTimeoutDefault = 10 * time.Second
+	BodyTimeoutDefault   = 30 * time.Second
+	WriteTimeoutDefault  = 30 * time.Second
+	MaxInputDefault      = 64 << 10
+)
+
+// Config says how a loop treats its connections. A zero duration stands for
+// the default above, and there is no way to wait for ever. Timeouts are
+// rounded up to half a second.
+type Config struct {
+	// NewHandler makes the handler of a new connection. Required.
+	NewHandler func() Handler
+
+	// IdleTimeout bounds the time between messages.
+	IdleTimeout time.Duration
+	// HeaderTimeout bounds the time from accept, or from the first byte of a
+	// later message, until the handler leaves Header.
+	HeaderTimeout time.Duration
+	// BodyTimeout bounds the time that a connection stays in Body, however
+	// steadily its bytes arrive.
+	BodyTimeout time.Duration
+	// WriteTimeout bounds the time in which a client that owes us room for
+	// our answers takes not one byte.
+	WriteTimeout time.Duration
+
+	// MaxInput bounds the unread input of one connection, in bytes: the
+	// longest message that its handler may want to see whole. 0: 64 KiB.
+	MaxInput int
+
+	// Poller waits for readiness; the loop takes ownership. nil: epoll.
+	Poller Poller
+
+	// Hooks, all optional, called on the loop. They must not block.
+
+	// Beat is called in every turn with the time (CLOCK_MONOTONIC, ns), at
+	// least once a second.
+	Beat func(now int64)
+	// Accepted is called with the number of connections just accepted.
+	Accepted func(n int)
+	// Connections is called with the number of open connections whenever it
+	// has changed, at most once a turn.
+	Connections func(n int)
+	// Report gets what an operator should see in one line: *PanicError (a
+	// connection was lost) and *AcceptError (accepting pauses or ended). The
+	// loop has already dealt with it.
+	Report func(error)
+}
+
+// complete puts defaults in the place of zeros and refuses what cannot work.
+func (c *Config) complete() error {
+	if c.NewHandler == nil {
+		return errors.New("reactor: Config.NewHandler is missing: a loop without a protocol has nothing to do")
+	}
+	if c.MaxInput < 0 {
+		return fmt.Errorf("reactor: Config.MaxInput is %d: give a number of bytes, or 0 for %d", c.MaxInput, MaxInputDefault)
+	}
+	if c.MaxInput == 0 {
+		c.MaxInput = MaxInputDefault
+	}
+	for _, timeout := range []struct {
+		field  *time.Duration
+		preset time.Duration
+	}{
+		{&c.IdleTimeout, IdleTimeoutDefault},
+		{&c.HeaderTimeout, HeaderTimeoutDefault},
+		{&c.BodyTimeout, BodyTimeoutDefault},
+		{&c.WriteTimeout, WriteTimeoutDefault},
+	} {
+		if *timeout.field <= 0 {
+			*timeout.field = timeout.preset
+		}
+	}
+	c.completeHooks()
+	return nil
+}
+
+func (c *Config) completeHooks() {
+	if c.Beat == nil {
+		c.Beat = func(int64) {}
+	}
+	if c.Accepted == nil {
+		c.Accepted = func(int) {}
+	}
+	if c.Connections == nil {
+		c.Connections = func(int) {}
+	}
+	if c.Report == nil {
+		c.Report = func(error) {}
+	}
+}
+
+// timeouts is how long a connection may stay in each phase. In Close only the
+// answers are left to go out.
+func (c *Config) timeouts() [Close + 1]time.Duration {
+	return [...]time.Duration{
+		Idle:   c.IdleTimeout,
+		Header: c.HeaderTimeout,
+		Body:   c.BodyTimeout,
+		Close:  c.WriteTimeout,
+	}
+}

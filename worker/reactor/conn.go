@@ -1,0 +1,225 @@
+package reactor
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// deadlineGrain is what the deadlines of connections are rounded up to, so
+	// that thousands of idle ones wake the loop twice a second at most.
+	deadlineGrain = 500 * time.Millisecond
+	// lingerTime bounds how long a closed connection may throw away input:
+	// enough for a round trip, so that the client reads our last answer and
+	// closes first.
+	lingerTime = 2 * time.Second
+)
+
+// conn is one connection. What it waits for follows from its state:
+//
+//	state                waits for     until
+//	out holds something  Writable      WriteTimeout without a byte taken
+//	queued               its turn      (the loop comes back in the next turn)
+//	lingering            Readable      lingerTime
+//	else                 Readable      the deadline of its phase
+//
+// It owns its descriptor and, while they hold something, its two buffers.
+// Nothing may touch it after close: it goes back to the loop's free list.
+type conn struct {
+	loop     *Loop
+	fd       int
+	token    Token
+	handler  Handler
+	phase    Phase
+	interest Interest
+
+	in   []byte // input that the handler has left unread; nil: none
+	out  []byte // answers that the socket has not taken; nil: none
+	sent int    // how much of out it has taken
+
+	more      bool // the handler can go on with in as it is
+	full      bool // the last read filled its room: there may be more
+	ended     bool // the peer will send no more
+	queued    bool // on the loop's again list
+	lingering bool // our side is closed, input is thrown away
+
+	deadline int64 // when to give up, CLOCK_MONOTONIC ns; the timer may fire sooner and wait on
+	timer    Timer
+}
+
+// open makes a connection of a freshly accepted descriptor, which it owns from
+// here on, also when it fails.
+func (l *Loop) open(fd int) error {
+	c := l.newConn()
+	c.fd, c.phase, c.interest = fd, Header, Readable
+	c.token = l.registry.addConn(c)
+	if err := l.poller.Add(fd, c.token, Readable); err != nil {
+		l.registry.remove(c.token)
+		unix.Close(fd)
+		l.reuseConn(c)
+		return fmt.Errorf("watch accepted connection: %w", err)
+	}
+	c.handler = l.config.NewHandler()
+	c.extend(l.timeouts[Header])
+	return nil
+}
+
+// dispatch does what the connection waited for. Whether it is really ready,
+// or broken, the next system call tells.
+func (c *conn) dispatch() {
+	switch {
+	case c.queued: // its turn is coming
+	case c.lingering:
+		c.discard()
+	case c.out != nil:
+		c.flush()
+	default:
+		c.receive()
+	}
+}
+
+// settle decides what the connection waits for now that everything possible
+// has been done. The order matters: no state below out is looked at before the
+// client has taken its answers, so a client that does not read is not read
+// from either.
+func (c *conn) settle() {
+	switch {
+	case c.out != nil:
+		c.await(Writable)
+	case c.phase == Close:
+		c.finish()
+	case c.more:
+		c.queue()
+	case c.ended:
+		c.close() // nobody will complete what is missing
+	case c.phase == Idle && c.loop.drain.begun:
+		c.queue() // for a last look, see part
+	default:
+		c.await(Readable)
+	}
+}
+
+// resume is the connection's turn on the again list.
+func (c *conn) resume() {
+	c.queued = false
+	if c.more {
+		c.execute(c.in)
+		return
+	}
+	c.part()
+}
+
+// part closes an idle connection, unless a request has come just now.
+func (c *conn) part() {
+	if !c.receive() {
+		c.linger()
+	}
+}
+
+// resting says that nothing is under way: no message, no answer, no turn.
+func (c *conn) resting() bool {
+	return c.phase == Idle && c.out == nil && !c.queued && !c.lingering
+}
+
+// finish closes after the last answer. Unread input would turn close into a
+// reset, so if there may be some, the connection lingers. While draining it is
+// we who end a conversation that the client may want to go on with.
+func (c *conn) finish() {
+	unread := len(c.in) > 0 || c.full || c.loop.drain.begun
+	if unread && !c.ended {
+		c.linger()
+		return
+	}
+	c.close()
+}
+
+// linger closes our side and waits for the client to close its own, throwing
+// away what it sends.
+func (c *conn) linger() {
+	if err := closeWrite(c.fd); err != nil {
+		c.close() // the peer has gone
+		return
+	}
+	c.loop.buffers.put(c.in)
+	c.in, c.lingering = nil, true
+	c.extend(lingerTime)
+	c.await(Readable)
+}
+
+func (c *conn) discard() {
+	n, err := read(c.fd, c.loop.input)
+	if n == 0 && err != unix.EAGAIN {
+		c.close()
+	}
+}
+
+// await makes the poller wait for interest.
+func (c *conn) await(interest Interest) {
+	if c.interest == interest {
+		return
+	}
+	if err := c.loop.poller.Modify(c.fd, c.token, interest); err != nil {
+		c.close() // unwatched it would stay for ever
+		return
+	}
+	c.interest = interest
+}
+
+// queue asks for a turn of its own: the poller cannot know of input that has
+// been read already.
+func (c *conn) queue() {
+	c.queued = true
+	c.loop.again = append(c.loop.again, c.token)
+}
+
+// enter notes the phase that the handler answered. A message that goes on in
+// the same phase gets no more time for it.
+func (c *conn) enter(next Phase, consumed int) {
+	if next == c.phase && consumed == 0 {
+		return
+	}
+	c.phase = next
+	c.extend(c.loop.timeouts[next])
+}
+
+// extend moves the deadline. Usually it moves away while the timer is pending
+// and nothing else needs doing: a request costs no work on the wheel.
+func (c *conn) extend(d time.Duration) {
+	c.deadline = c.loop.now + int64(d)
+	due := roundUp(c.deadline, int64(deadlineGrain))
+	if !c.timer.pending() || due < c.timer.due {
+		c.loop.wheel.set(&c.timer, due)
+	}
+}
+
+// expire is the timer's call: the deadline has passed, or had moved away.
+func (c *conn) expire() {
+	switch {
+	case c.loop.now < c.deadline:
+		c.loop.wheel.set(&c.timer, roundUp(c.deadline, int64(deadlineGrain)))
+	case c.resting():
+		c.extend(lingerTime) // BEFORE part, which may close or give it other work
+		c.part()
+	default:
+		c.close()
+	}
+}
+
+// close is the only way out of the loop. Remove comes BEFORE the descriptor's
+// close, see Poller.
+func (c *conn) close() {
+	l := c.loop
+	c.timer.Stop()
+	// It fails only for a descriptor that is not watched, and then there is
+	// nothing to remove.
+	_ = l.poller.Remove(c.fd)
+	unix.Close(c.fd)
+	l.buffers.put(c.in)
+	l.buffers.put(c.out)
+	l.registry.remove(c.token)
+	l.reuseConn(c)
+}
+
+func roundUp(n, to int64) int64 { return ceilDivide(n, to) * to }

@@ -1,0 +1,48 @@
+// Package reactor is a worker's event loop: it accepts, reads, writes and
+// closes connections, and leaves it to a [Handler] to understand the bytes.
+//
+// It is the classic reactor: initialise ([New]: poller and buffers), listen
+// ([Loop.Listen]), dispatch (readiness to its connection), execute (the
+// handler runs on the loop), reuse (connections, buffers and timers go back to
+// the loop's free lists). One turn of [Loop.Run] does this, in this order:
+//
+//	┌────────────────────────────────────────────────────────┐
+//	│ wait ─► listeners ─► connections ─► timers ─► tasks ─┐  │
+//	│  ▲                                                   │  │
+//	│  └───────────────────── drain ◄──────────────────────┘  │
+//	└────────────────────────────────────────────────────────┘
+//
+// A connection's life, as the loop sees it:
+//
+//	accept ─► Header ◄─► Idle ─► Close ─► (linger) ─► closed
+//	             ▲  ▼
+//	             Body
+//
+// Header, Idle, Body and Close are the [Phase] that the handler answered last.
+// They tell which deadline applies and what a drain may end. Lingering is the
+// time in which a closed connection throws away what its client still sends:
+// closing with unread input makes the kernel answer with a reset, which can
+// destroy the last answer before the client has read it.
+//
+// What it promises:
+//
+//   - Nothing that one client does delays the others for long: accepts, reads,
+//     messages, timers and tasks of a turn are bounded by named constants.
+//   - While a client does not read its answers, nothing more is read from it.
+//   - A handler's panic costs its connection, after the answers before it.
+//   - A drain ends no connection between two bytes of a message before its
+//     deadline, and no idle connection by a reset.
+//   - Beat is called at least once a second, as long as no handler blocks; an
+//     idle loop wakes about twice a second.
+//   - Every descriptor that the loop opened is closed when Run returns. The
+//     listening sockets belong to the caller and are never closed nor shut down.
+//
+// What it does not: it knows no protocol, no TLS and no files; it does not log
+// (see Config.Report); it does not contain panics of tasks and timers; it does
+// not defend itself against a handler that blocks or never returns (the master
+// sees that the beat has stopped).
+//
+// It owns no goroutine. Run occupies the goroutine that calls it; Post and
+// Drain may be called from any goroutine, everything else before Run or on the
+// loop (from a handler, a task, a timer or a hook).
+package reactor

@@ -1,0 +1,148 @@
+package reactor
+
+import (
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readMax bounds one read, and so what one connection can bring in a turn.
+	readMax = 64 << 10
+	// messagesPerTurnMax bounds the messages that one connection gets answered
+	// in a turn: a pipelining client shall not keep the others waiting.
+	messagesPerTurnMax = 32
+	// outputPerTurnMax stops a turn early when its answers are this long.
+	outputPerTurnMax = 64 << 10
+	// outputKeptMax is the largest output buffer that the loop keeps.
+	outputKeptMax = 256 << 10
+)
+
+// receive reads once and lets the handler work on it. More input makes the
+// level-triggered poller say so in the next turn. It returns false when there
+// was nothing to read, not even an end.
+func (c *conn) receive() bool {
+	room := c.room()
+	n, err := read(c.fd, room)
+	switch {
+	case n > 0:
+		c.full = n == len(room)
+		if c.in == nil {
+			c.execute(room[:n])
+			break
+		}
+		c.in = c.in[:len(c.in)+n]
+		c.execute(c.in)
+	case err == nil:
+		c.ended = true
+		c.settle()
+	case err == unix.EAGAIN:
+		return false
+	default: // ECONNRESET, ETIMEDOUT: nobody is there to answer
+		c.close()
+	}
+	return true
+}
+
+// room is where to read to: the loop's own buffer as long as the connection
+// has nothing unread, so that idle connections need none.
+func (c *conn) room() []byte {
+	if c.in == nil {
+		return c.loop.input
+	}
+	c.in = c.loop.buffers.widen(c.in)
+	end := min(cap(c.in), c.loop.config.MaxInput, len(c.in)+readMax)
+	return c.in[len(c.in):end]
+}
+
+// execute lets the handler work through in, message by message, sends the
+// answers together and keeps what is left.
+func (c *conn) execute(in []byte) {
+	l := c.loop // c may be closed by the time the output goes back
+	out := l.output[:0]
+	c.more = true
+	for n := 0; c.more && n < messagesPerTurnMax && len(out) < outputPerTurnMax; n++ {
+		var consumed int
+		consumed, out = c.handle(in, out)
+		in = in[consumed:]
+		c.more = consumed > 0 && len(in) > 0 && c.phase != Close
+	}
+	if !c.more && len(in) >= l.config.MaxInput {
+		c.phase = Close // the handler wants more than it may have
+	}
+	c.keep(in)
+	if c.send(out) {
+		c.settle()
+	}
+	l.reuseOutput(out)
+}
+
+// handle calls the handler and contains its panic: the answers before it are
+// still sent, then the connection is closed.
+func (c *conn) handle(in, out []byte) (consumed int, output []byte) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.loop.config.Report(&PanicError{Value: v, Stack: debug.Stack()})
+			c.enter(Close, 0)
+			consumed, output = 0, out
+		}
+	}()
+	consumed, output, next := c.handler.Handle(in, out)
+	_ = in[consumed:] // a handler that claims the impossible panics here, contained
+	c.enter(next, consumed)
+	return consumed, output
+}
+
+// keep stores what the handler has left. rest lies in the loop's buffer, or in
+// c.in, where it moves to the front.
+func (c *conn) keep(rest []byte) {
+	if len(rest) == 0 {
+		c.loop.buffers.put(c.in)
+		c.in = nil
+		return
+	}
+	if c.in == nil {
+		c.in = c.loop.buffers.get(len(rest))
+	}
+	c.in = append(c.in[:0], rest...)
+}
+
+// send writes what the socket takes and keeps the rest for flush. It returns
+// false when the connection is closed because nobody is there to read it.
+func (c *conn) send(out []byte) bool {
+	if len(out) == 0 {
+		return true
+	}
+	n, err := write(c.fd, out)
+	if err != nil && err != unix.EAGAIN {
+		c.close()
+		return false
+	}
+	if n < len(out) {
+		c.out = append(c.loop.buffers.get(len(out)-n), out[n:]...)
+		c.extend(c.loop.config.WriteTimeout)
+	}
+	return true
+}
+
+// flush goes on with send. When all is out the connection goes on where it
+// stopped, with input that may have been waiting for this.
+func (c *conn) flush() {
+	n, err := write(c.fd, c.out[c.sent:])
+	if err == unix.EAGAIN {
+		return
+	}
+	if err != nil {
+		c.close()
+		return
+	}
+	c.sent += n
+	if c.sent < len(c.out) {
+		c.extend(c.loop.config.WriteTimeout)
+		return
+	}
+	c.loop.buffers.put(c.out)
+	c.out, c.sent = nil, 0
+	c.extend(c.loop.timeouts[c.phase])
+	c.settle()
+}
