@@ -1,0 +1,14 @@
+package proto
+
+import "prefork/worker/reactor"
+
+// Echo sends back every byte it gets. It has no state: one value serves any
+// number of connections.
+type Echo struct{}
+
+var _ reactor.Handler = Echo{}
+
+// Handle answers in with itself.
+func (Echo) Handle(in, out []byte) (consumed int, output []byte, next reactor.Phase) {
+	return len(in), append(out, in...), reactor.Idle
+}

@@ -1,0 +1,174 @@
+package proto
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// verdict is what can be said about a message so far: incomplete, complete, or
+// else the HTTP status with which it is refused.
+type verdict int
+
+const (
+	incomplete     verdict = 0
+	complete       verdict = 1
+	badRequest     verdict = fasthttp.StatusBadRequest
+	bodyTooLarge   verdict = fasthttp.StatusRequestEntityTooLarge
+	headerTooLarge verdict = fasthttp.StatusRequestHeaderFieldsTooLarge
+)
+
+// Body lengths that are none, in fasthttp's notation (see
+// fasthttp.RequestHeader.ContentLength).
+const (
+	chunked = -1
+	noBody  = -2
+)
+
+// chunkLineMax bounds the line that announces a chunk, in bytes. It holds a
+// number; extensions are allowed and mean nothing to us.
+const chunkLineMax = 256
+
+var (
+	lineEnd   = []byte("\r\n")
+	blankLine = []byte("\r\n\r\n") // with the end of the line before it
+)
+
+// limits bound a message, in bytes.
+type limits struct {
+	header int // request line and fields; trailer fields once more
+	body   int // decoded
+}
+
+// frame finds the end of one message in input that grows from call to call.
+// It remembers where it stopped, so the work is linear in the length of the
+// message, however small its pieces. It looks at framing only; what it takes
+// for a message, fasthttp must take for the same message.
+type frame struct {
+	searched int // input before this holds no end of the header
+	header   int // length of the header with its blank line; 0: not known yet
+	length   int // of the body: bytes, chunked or noBody
+	walked   int // chunked: where the first chunk begins that is not complete
+	data     int // chunked: bytes in the chunks before that
+	end      int // length of the whole message, once complete
+}
+
+// findHeader looks for the blank line that ends the header. Empty lines
+// before the request line are part of it (RFC 9112, section 2.2, lets a server
+// ignore them), and count.
+func (f *frame) findHeader(in []byte, limit limits) verdict {
+	window := in[:min(len(in), limit.header)]
+	from := firstText(window, f.searched)
+	if i := bytes.Index(window[from:], blankLine); i >= 0 {
+		f.header = from + i + len(blankLine)
+		return complete
+	}
+	// The blank line may have begun in the last three bytes.
+	f.searched = max(from, len(window)-len(blankLine)+1)
+	if len(window) == limit.header {
+		return headerTooLarge
+	}
+	return incomplete
+}
+
+// expectBody notes the body length that the header announced.
+func (f *frame) expectBody(length int, limit limits) verdict {
+	if length > limit.body {
+		return bodyTooLarge
+	}
+	f.length, f.walked = length, f.header
+	return complete
+}
+
+// findEnd looks for the end of the message, after findHeader and expectBody.
+func (f *frame) findEnd(in []byte, limit limits) verdict {
+	if f.length == chunked {
+		return f.walkChunks(in, limit)
+	}
+	f.end = f.header + max(f.length, 0)
+	if len(in) < f.end {
+		return incomplete
+	}
+	return complete
+}
+
+// walkChunks hops from chunk to chunk without looking at the data.
+func (f *frame) walkChunks(in []byte, limit limits) verdict {
+	for {
+		size, line, v := chunkSize(in[f.walked:])
+		if v != complete {
+			return v
+		}
+		if size == 0 {
+			return f.findTrailerEnd(in, f.walked+line-len(lineEnd), limit)
+		}
+		if f.data+size > limit.body {
+			return bodyTooLarge
+		}
+		end := f.walked + line + size
+		if len(in) < end+len(lineEnd) {
+			return incomplete
+		}
+		if !bytes.HasPrefix(in[end:], lineEnd) {
+			return badRequest
+		}
+		f.walked, f.data = end+len(lineEnd), f.data+size
+		// Chunks of one byte each would make us keep six times what counts.
+		if framing := f.walked - f.header - f.data; framing > limit.framing() {
+			return bodyTooLarge
+		}
+	}
+}
+
+// findTrailerEnd looks for the blank line after the last chunk and its trailer
+// fields. last is where the last chunk's line ends: without fields the blank
+// line begins there.
+func (f *frame) findTrailerEnd(in []byte, last int, limit limits) verdict {
+	window := in[last:min(len(in), last+limit.header)]
+	if i := bytes.Index(window, blankLine); i >= 0 {
+		f.end = last + i + len(blankLine)
+		return complete
+	}
+	if len(window) == limit.header {
+		return headerTooLarge
+	}
+	return incomplete
+}
+
+// framing bounds what a chunked body may take beside its data.
+func (limit limits) framing() int { return limit.body + limit.header }
+
+// message is the length that no message reaches which is still incomplete:
+// header, data, framing, the line and the end of one more chunk, trailer.
+func (limit limits) message() int {
+	return limit.header + limit.body + limit.framing() + chunkLineMax + 2*len(lineEnd) + limit.header
+}
+
+// chunkSize reads the line that announces a chunk and returns the chunk's size
+// and the length of the line with its end.
+func chunkSize(in []byte) (size, line int, v verdict) {
+	window := in[:min(len(in), chunkLineMax)]
+	n := bytes.Index(window, lineEnd)
+	if n < 0 && len(window) == chunkLineMax {
+		return 0, 0, badRequest
+	}
+	if n < 0 {
+		return 0, 0, incomplete
+	}
+	digits := window[:n]
+	if i := bytes.IndexAny(digits, "; \t"); i >= 0 {
+		digits = digits[:i]
+	}
+	announced, err := strconv.ParseUint(string(digits), 16, 31)
+	if err != nil {
+		return 0, 0, badRequest
+	}
+	return int(announced), n + len(lineEnd), complete
+}
+
+// firstText is the first position at or after from that is not in the empty
+// lines at the very beginning.
+func firstText(in []byte, from int) int {
+	return max(from, len(in)-len(bytes.TrimLeft(in, "\r\n")))
+}

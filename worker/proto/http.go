@@ -1,0 +1,198 @@
+package proto
+
+import (
+	"bufio"
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+
+	"prefork/worker/reactor"
+)
+
+// What a zero field of HTTPConfig stands for.
+const (
+	MaxHeaderDefault = 8 << 10
+	MaxBodyDefault   = 1 << 20
+)
+
+// HTTPConfig says what an HTTP serves and what it puts up with.
+type HTTPConfig struct {
+	// App answers the requests. Required. It runs on the loop: it must not
+	// block, keep its RequestCtx, hijack the connection or use TimeoutError.
+	// Its RequestCtx knows no addresses and no times.
+	App fasthttp.RequestHandler
+	// MaxHeader bounds a request's line and header fields together, in bytes;
+	// beyond: 431. 0: 8 KiB.
+	MaxHeader int
+	// MaxBody bounds a request's decoded body, in bytes; beyond: 413. 0: 1 MiB.
+	MaxBody int
+	// Identity, if not empty, is the value of a Prefork-Worker header in every
+	// answer.
+	Identity string
+	// Draining says whether a connection should end with the answer at hand,
+	// usually (*reactor.Loop).Draining. nil: never.
+	Draining func() bool
+	// Answered is called once for each request answered, refused ones
+	// included. nil: nobody counts.
+	Answered func()
+}
+
+// HTTP is what the HTTP connections of one loop share: the configuration and
+// one of each of fasthttp's objects, since the loop answers one request at a
+// time. It is for that loop's goroutine alone.
+type HTTP struct {
+	config HTTPConfig
+	limits limits
+
+	ctx    fasthttp.RequestCtx
+	target fasthttp.URI // only to see whether the request's is well-formed
+	source bytes.Reader
+	reader *bufio.Reader // over source
+	sink   sink
+	writer *bufio.Writer // over sink
+}
+
+// NewHTTP prepares an HTTP; zero fields of config get their defaults.
+func NewHTTP(config HTTPConfig) *HTTP {
+	if config.MaxHeader <= 0 {
+		config.MaxHeader = MaxHeaderDefault
+	}
+	if config.MaxBody <= 0 {
+		config.MaxBody = MaxBodyDefault
+	}
+	if config.Draining == nil {
+		config.Draining = func() bool { return false }
+	}
+	if config.Answered == nil {
+		config.Answered = func() {}
+	}
+	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody}}
+	// fasthttp parses a header only as a whole, inside its reader's buffer.
+	h.reader = bufio.NewReaderSize(&h.source, config.MaxHeader)
+	h.writer = bufio.NewWriter(&h.sink)
+	h.ctx.Init(&fasthttp.Request{}, nil, nil)
+	return h
+}
+
+// NewHandler returns the handler of a new connection.
+func (h *HTTP) NewHandler() reactor.Handler { return &httpConn{http: h} }
+
+// MaxInput is what reactor.Config.MaxInput must be, so that the largest
+// message within the limits fits.
+func (h *HTTP) MaxInput() int { return h.limits.message() }
+
+// httpConn is one connection's conversation. All that it remembers from call
+// to call is how far the message at hand has come.
+type httpConn struct {
+	http  *HTTP
+	frame frame
+}
+
+// Handle implements reactor.Handler: it answers the first message of in, once
+// it is there as a whole.
+func (c *httpConn) Handle(in, out []byte) (consumed int, output []byte, next reactor.Phase) {
+	h := c.http
+	begun := c.frame.header > 0 // by an earlier call
+	v := complete
+	if !begun {
+		if v = c.begin(in); v == complete {
+			out = h.appendContinue(out)
+		}
+	}
+	if v == complete {
+		v = c.finish(in, begun)
+	}
+	switch {
+	case v == incomplete && c.frame.header == 0:
+		return 0, out, reactor.Header
+	case v == incomplete:
+		return 0, out, reactor.Body
+	case v != complete:
+		return 0, h.refuse(out, v), reactor.Close
+	}
+	consumed, c.frame = c.frame.end, frame{}
+	output, next = h.answer(out, len(in) > consumed)
+	return consumed, output, next
+}
+
+// begin reads the header, once it is there as a whole, and what it says about
+// the body.
+func (c *httpConn) begin(in []byte) verdict {
+	h := c.http
+	if v := c.frame.findHeader(in, h.limits); v != complete {
+		return v
+	}
+	if v := h.readHeader(in[:c.frame.header]); v != complete {
+		return v
+	}
+	return c.frame.expectBody(h.ctx.Request.Header.ContentLength(), h.limits)
+}
+
+// finish reads the body, once it is there as a whole. A header that an earlier
+// call has read is read again: ctx is shared, and other connections have used
+// it since.
+func (c *httpConn) finish(in []byte, again bool) verdict {
+	h := c.http
+	if v := c.frame.findEnd(in, h.limits); v != complete {
+		return v
+	}
+	if again {
+		if v := h.readHeader(in[:c.frame.header]); v != complete {
+			return v
+		}
+	}
+	return h.readBody(in[c.frame.header:c.frame.end])
+}
+
+// readHeader has fasthttp parse a header into ctx. It must use up the whole
+// block: fasthttp takes a bare line feed for the end of a line, and where
+// others disagree about the end of the header, one request becomes two.
+func (h *HTTP) readHeader(block []byte) verdict {
+	request := &h.ctx.Request
+	request.Reset()
+	h.read(block)
+	if err := request.Header.Read(h.reader); err != nil || h.unread() > 0 {
+		return badRequest
+	}
+	if hasTwoLengths(&request.Header) {
+		return badRequest
+	}
+	if err := h.target.Parse(request.Header.Host(), request.Header.RequestURI()); err != nil {
+		return badRequest
+	}
+	return complete
+}
+
+// readBody has fasthttp decode the body, after readHeader. It leaves forms
+// alone: parsing them early would write large files to disk.
+func (h *HTTP) readBody(body []byte) verdict {
+	const parseForms = false
+	h.read(body)
+	if err := h.ctx.Request.ContinueReadBody(h.reader, h.limits.body, parseForms); err != nil || h.unread() > 0 {
+		return badRequest
+	}
+	return complete
+}
+
+func (h *HTTP) read(data []byte) {
+	h.source.Reset(data)
+	h.reader.Reset(&h.source)
+}
+
+func (h *HTTP) unread() int { return h.reader.Buffered() + h.source.Len() }
+
+// hasTwoLengths says whether a request announces its length in both ways,
+// which is how requests are smuggled past a proxy (RFC 9112, section 6.3).
+// fasthttp would believe the chunks and close after the answer.
+func hasTwoLengths(header *fasthttp.RequestHeader) bool {
+	if header.ContentLength() == noBody {
+		return false
+	}
+	contentLength, transferEncoding := false, false
+	for line := range bytes.Lines(header.RawHeaders()) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		contentLength = contentLength || bytes.EqualFold(name, []byte(fasthttp.HeaderContentLength))
+		transferEncoding = transferEncoding || bytes.EqualFold(name, []byte(fasthttp.HeaderTransferEncoding))
+	}
+	return contentLength && transferEncoding
+}
