@@ -1,0 +1,266 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/worker/proto"
+	"prefork/worker/reactor"
+)
+
+// state is where a worker stands in its life: see the package comment.
+type state string
+
+const (
+	starting state = "starting"
+	standby  state = "standby"
+	serving  state = "serving"
+	draining state = "draining"
+	gone     state = "gone"
+)
+
+// noDeadline lets a drain take as long as the timeouts of its connections do.
+const noDeadline = 0
+
+// life is a worker from its inheritance to its exit. The goroutine of run owns
+// it; what others touch says so.
+type life struct {
+	conn      *ipc.Conn     // the loop says Left by it
+	listeners []int         // the loop's from Serve or Drain on
+	receivedC chan received // nil once the master is lost
+	signalC   <-chan os.Signal
+	orphanC   <-chan time.Time // fires when an orphan has served long enough; nil: no orphan
+	failedC   chan error       // the loop could not listen; it has room for that one error
+
+	state    state
+	settings ipc.Settings
+	board    *ipc.Scoreboard // the loop's from Welcome on, until loopEnded
+
+	loop      *reactor.Loop // nil while starting
+	loopEnded chan struct{} // nil while starting, closed when Run has returned
+	loopErr   error         // what Run returned; read it after loopEnded
+
+	receiver sync.WaitGroup
+	endC     chan struct{} // closed to end the receiver
+}
+
+// newLife starts to listen to the master. The caller calls end.
+func newLife(in inheritance, signalC <-chan os.Signal) *life {
+	l := &life{
+		conn:      in.conn,
+		listeners: in.listeners,
+		receivedC: make(chan received),
+		signalC:   signalC,
+		failedC:   make(chan error, 1),
+		endC:      make(chan struct{}),
+		state:     starting,
+	}
+	l.receiver.Go(func() { receive(l.conn, l.receivedC, l.endC) })
+	return l
+}
+
+// run says hello and takes one event after the other until this life is over.
+func (l *life) run() error {
+	hello := ipc.Hello{MinVersion: ipc.MinVersion, MaxVersion: ipc.Version, PID: int32(os.Getpid())}
+	if err := l.conn.Send(hello); err != nil {
+		return err
+	}
+	for l.state != gone {
+		var err error
+		select {
+		case r := <-l.receivedC:
+			err = l.hear(r)
+		case s := <-l.signalC:
+			l.leave(s)
+		case <-l.orphanC:
+			l.becomeDraining(noDeadline)
+		case err = <-l.failedC:
+		case <-l.loopEnded:
+			err = l.loopErr
+			l.state = gone
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end stops what was started, in the order in which it depends on each other:
+// the loop writes into the scoreboard and to the master.
+func (l *life) end() {
+	if l.loop != nil {
+		l.loop.Drain(ipc.Monotonic(), nil) // at once; nothing happens if it has ended
+		<-l.loopEnded
+	}
+	if l.board != nil {
+		_ = l.board.Close() // the process ends: nobody could use the error
+	}
+	close(l.endC)
+	_ = l.conn.Close() // os.ErrClosed when the master was lost
+	l.receiver.Wait()
+}
+
+// hear decides what a message means in the state that this life is in. What it
+// has no meaning for is treated like garbage.
+func (l *life) hear(r received) error {
+	if r.err != nil {
+		return l.loseMaster(r.err)
+	}
+	switch m := r.message.(type) {
+	case ipc.Welcome:
+		if l.state == starting {
+			return l.becomeStandby(m, r.files[0]) // ipc promises that there is one
+		}
+	case ipc.Serve:
+		switch l.state {
+		case standby:
+			return l.becomeServing()
+		case draining: // it met our Leaving on the way
+			return nil
+		}
+	case ipc.Drain:
+		l.becomeDraining(m.Deadline)
+		return nil
+	}
+	r.closeFiles()
+	return l.loseMaster(fmt.Errorf("the master sent %T to a worker that is %s", r.message, l.state))
+}
+
+// leave drains for a signal. The master hears it first, or the end of this
+// worker would look like a crash.
+func (l *life) leave(s os.Signal) {
+	if l.state == draining {
+		return
+	}
+	l.tell(ipc.Leaving{Reason: unix.SignalName(s.(syscall.Signal))})
+	l.becomeDraining(noDeadline)
+}
+
+// becomeStandby learns from the Welcome who this worker is, starts the loop
+// without any listening socket, and tells the master that it could serve.
+func (l *life) becomeStandby(w ipc.Welcome, board *os.File) error {
+	var err error
+	if l.board, err = ipc.OpenScoreboard(board); err != nil {
+		return err
+	}
+	if l.settings, err = parseSettings(w.Settings); err != nil {
+		return err
+	}
+	if err := l.startLoop(w); err != nil {
+		return err
+	}
+	l.state = standby
+	return l.conn.Send(ipc.Ready{})
+}
+
+func (l *life) startLoop(w ipc.Welcome) error {
+	var loop *reactor.Loop // the service asks it later: a loop needs its service first
+	service, err := newService(serviceConfig{
+		settings: l.settings,
+		self:     proto.Hello{Slot: int(w.Slot), Incarnation: w.Incarnation, Generation: w.Generation, PID: os.Getpid()},
+		draining: func() bool { return loop.Draining() },
+		answered: func() { l.board.AddRequests(1) },
+	})
+	if err != nil {
+		return err
+	}
+	loop, err = reactor.New(reactor.Config{
+		NewHandler:    service.newHandler,
+		MaxInput:      service.maxInput,
+		IdleTimeout:   l.settings.IdleTimeout,
+		HeaderTimeout: l.settings.HeaderTimeout,
+		BodyTimeout:   l.settings.BodyTimeout,
+		Beat:          l.board.Beat,
+		Accepted:      func(n int) { l.board.AddAccepted(uint64(n)) },
+		Connections:   func(n int) { l.board.SetConnections(uint64(n)) },
+		Report:        report,
+	})
+	if err != nil {
+		return fmt.Errorf("make event loop: %w", err)
+	}
+	l.loop, l.loopEnded = loop, make(chan struct{})
+	go func() {
+		defer close(l.loopEnded)
+		l.loopErr = loop.Run()
+	}()
+	return nil
+}
+
+func (l *life) becomeServing() error {
+	l.state = serving
+	if err := l.loop.Post(l.listen); err != nil {
+		return fmt.Errorf("start serving: %w", err)
+	}
+	return nil
+}
+
+// listen runs on the loop. No drain overtakes it: the loop takes both in order.
+func (l *life) listen() {
+	for _, fd := range l.listeners {
+		if err := l.loop.Listen(fd); err != nil {
+			l.failedC <- fmt.Errorf("start serving: %w", err)
+			return
+		}
+	}
+}
+
+// becomeDraining ends this life in good order; the loop's end then ends run. A
+// second drain may bring the deadline nearer.
+func (l *life) becomeDraining(deadline int64) {
+	switch l.state {
+	case starting:
+		l.state = gone // nobody has come, so there is nobody to finish with
+	case draining:
+		l.loop.Drain(deadline, nil)
+	default:
+		l.state = draining
+		l.orphanC = nil
+		l.loop.Drain(deadline, l.haveLeft)
+	}
+}
+
+// haveLeft runs on the loop, when the listening sockets are out of it and empty.
+// They are closed BEFORE the master hears of it: a slot can be retired only when
+// no worker holds a copy of its socket any more.
+func (l *life) haveLeft() {
+	for _, fd := range l.listeners {
+		_ = unix.Close(fd) // nothing was written to it
+	}
+	l.listeners = nil
+	l.tell(ipc.Left{})
+}
+
+// loseMaster drops a master that has died or makes no sense. Closing the
+// connection tells the latter, who sees the end of the file.
+func (l *life) loseMaster(cause error) error {
+	_ = l.conn.Close() // nothing more will come or go
+	l.receivedC = nil
+	switch l.state {
+	case starting, standby:
+		return fmt.Errorf("%w: this worker exits, it has served nobody yet", cause)
+	case serving:
+		patience := l.settings.OrphanTimeout
+		report(fmt.Errorf("%w: serving on without a master for %v, then draining", cause, patience))
+		l.orphanC = time.After(patience)
+	case draining:
+		report(fmt.Errorf("%w: draining on without a master", cause))
+	}
+	return nil
+}
+
+// tell sends what the master can do without: this worker's exit says the same,
+// later. That the master has gone is no news here: run hears it as the end of
+// the file.
+func (l *life) tell(m ipc.Message) {
+	if err := l.conn.Send(m); err != nil && !errors.Is(err, os.ErrClosed) {
+		report(err)
+	}
+}

@@ -1,0 +1,477 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+var helloSettings = ipc.Settings{App: "hello", OrphanTimeout: time.Hour}
+
+func TestServesFromServeToDrain(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	settings := helloSettings
+	settings.Identify = true
+	c := start(t, listener).serving(t, settings)
+
+	client := mustDial(t, address)
+	client.write(t, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+	head, body := client.readAnswer(t)
+	pid := c.cmd.Process.Pid
+	if want := fmt.Sprintf("hello from slot 2 generation 3 pid %d\n", pid); body != want {
+		t.Errorf("body is %q, want %q", body, want)
+	}
+	if got, want := head.Header.Get("Prefork-Worker"), fmt.Sprintf("slot=2 incarnation=5 generation=3 pid=%d", pid); got != want {
+		t.Errorf("Prefork-Worker is %q, want %q", got, want)
+	}
+	eventually(t, "counters of one connection and one request", func() bool {
+		got := c.counters(t)
+		return got.Accepted == 1 && got.Requests == 1 && got.Connections == 1 && got.Helped == 0
+	})
+
+	c.send(t, ipc.Drain{})
+	client.mustEnd(t) // it was idle
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
+	if got := c.counters(t).Connections; got != 0 {
+		t.Errorf("%d connections after the end, want 0", got)
+	}
+}
+
+func TestServesEcho(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := start(t, listener).serving(t, ipc.Settings{App: "echo"})
+	client := mustDial(t, address)
+	client.write(t, "there and back\n")
+	if got, err := client.answers.ReadString('\n'); err != nil || got != "there and back\n" {
+		t.Errorf("echo is %q, %v", got, err)
+	}
+	c.send(t, ipc.Drain{})
+	client.mustEnd(t)
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
+}
+
+func TestIsNamedInProcessLists(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	c := start(t, listener).standby(t, helloSettings)
+	got, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", c.cmd.Process.Pid))
+	if err != nil || string(got) != commandName+"\n" {
+		t.Errorf("comm is %q, %v, want %q", got, err, commandName)
+	}
+	c.send(t, ipc.Drain{})
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
+}
+
+// TestStandbyDoesNotAccept lets two beats pass, which are turns of the loop in
+// which it could have accepted.
+func TestStandbyDoesNotAccept(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := start(t, listener).standby(t, helloSettings)
+	client := mustDial(t, address)
+	client.write(t, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+	c.mustBeat(t)
+	c.mustBeat(t)
+	if got := queueLength(t, listener); got != 1 {
+		t.Errorf("%d connections wait in the queue, want 1", got)
+	}
+	if got := c.counters(t).Accepted; got != 0 {
+		t.Errorf("%d connections accepted in standby, want none", got)
+	}
+
+	c.send(t, ipc.Serve{})
+	client.mustGetHello(t)
+	c.send(t, ipc.Drain{})
+	client.mustEnd(t)
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
+}
+
+func TestStandbyLeavesTheQueueToOthers(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	first := start(t, listener).standby(t, helloSettings)
+	client := mustDial(t, address)
+	client.write(t, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+	first.send(t, ipc.Drain{})
+	first.mustSay(t, ipc.Left{})
+	first.mustExit(t, 0, "")
+
+	second := start(t, listener).serving(t, helloSettings)
+	client.mustGetHello(t)
+	second.send(t, ipc.Drain{})
+	client.mustEnd(t)
+	second.mustSay(t, ipc.Left{})
+	second.mustExit(t, 0, "")
+}
+
+func TestDrainBeforeWelcome(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	c := start(t, listener)
+	c.receive(t) // Hello
+	c.send(t, ipc.Drain{})
+	c.mustSay(t)
+	c.mustExit(t, 0, "")
+}
+
+func TestHeartBeatsWhileIdle(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	c := start(t, listener).standby(t, helloSettings)
+	c.mustBeat(t)
+	c.send(t, ipc.Serve{})
+	c.mustBeat(t)
+	c.mustBeat(t)
+	if beat, now := c.counters(t).Beat, ipc.Monotonic(); beat > now {
+		t.Errorf("the last beat was at %d, which is after %d", beat, now)
+	}
+	c.send(t, ipc.Drain{})
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
+}
+
+// mustBeat waits for a beat later than now.
+func (c *child) mustBeat(t testing.TB) {
+	t.Helper()
+	now := ipc.Monotonic()
+	eventually(t, "next beat", func() bool { return c.counters(t).Beat > now })
+}
+
+// holdRequest leaves a worker with one half of a request, so that it cannot
+// drain before the other half has come.
+func holdRequest(t testing.TB, c *child, address string) *client {
+	t.Helper()
+	client := mustDial(t, address)
+	client.write(t, "GET / HTTP/1.1\r\nHost: te")
+	eventually(t, "the worker's first connection", func() bool { return c.counters(t).Connections == 1 })
+	return client
+}
+
+func (c *client) finishRequest(t testing.TB) {
+	t.Helper()
+	c.write(t, "st\r\n\r\n")
+	c.mustGetHello(t)
+	c.mustEnd(t)
+}
+
+func TestDrainFinishesHalfReadRequests(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := start(t, listener).serving(t, helloSettings)
+	client := holdRequest(t, c, address)
+	c.send(t, ipc.Drain{})
+	if m := c.receive(t); m != (ipc.Left{}) {
+		t.Fatalf("the worker says %#v, want Left", m)
+	}
+	client.finishRequest(t)
+	c.mustSay(t)
+	c.mustExit(t, 0, "")
+}
+
+func TestDrainServesWhatWaits(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := start(t, listener).standby(t, helloSettings)
+	var clients []*client
+	for range 20 {
+		client := mustDial(t, address)
+		client.write(t, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+		clients = append(clients, client)
+	}
+	c.send(t, ipc.Serve{})
+	c.send(t, ipc.Drain{}) // hardly any of them is accepted by now
+	for _, client := range clients {
+		client.mustGetHello(t)
+		client.mustEnd(t)
+	}
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
+}
+
+func TestDrainEndsAtItsDeadline(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	settings := helloSettings
+	settings.HeaderTimeout = time.Hour // so that only the deadline can end it
+	c := start(t, listener).serving(t, settings)
+	holdRequest(t, c, address)
+	c.send(t, ipc.Drain{})
+	if m := c.receive(t); m != (ipc.Left{}) {
+		t.Fatalf("the worker says %#v, want Left", m)
+	}
+	c.send(t, ipc.Drain{Deadline: ipc.Monotonic() + int64(time.Millisecond)}) // a second one, nearer
+	c.mustSay(t)
+	c.mustExit(t, 0, "")
+}
+
+// TestLeftMeansNoCopyOfTheListener closes the last copy but the worker's: if
+// that one lived on, the address would still take connections.
+func TestLeftMeansNoCopyOfTheListener(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := start(t, listener).serving(t, helloSettings)
+	client := holdRequest(t, c, address)
+	c.send(t, ipc.Drain{})
+	if m := c.receive(t); m != (ipc.Left{}) {
+		t.Fatalf("the worker says %#v, want Left", m)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := net.DialTimeout("tcp4", address, patience); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("dial after the last close: %v, %v, want connection refused", conn, err)
+	}
+	client.finishRequest(t)
+	c.mustSay(t)
+	c.mustExit(t, 0, "")
+}
+
+func TestSignalsDrain(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]syscall.Signal{"SIGTERM": unix.SIGTERM, "SIGQUIT": unix.SIGQUIT, "SIGINT": unix.SIGINT} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listener, address := mustListen(t)
+			c := start(t, listener).serving(t, helloSettings)
+			client := holdRequest(t, c, address)
+			c.signal(t, s)
+			for _, want := range []ipc.Message{ipc.Leaving{Reason: name}, ipc.Left{}} {
+				if got := c.receive(t); got != want {
+					t.Fatalf("the worker says %#v, want %#v", got, want)
+				}
+			}
+			c.signal(t, s)          // a second one changes nothing
+			c.send(t, ipc.Serve{})  // sent before the master had heard
+			client.finishRequest(t) // the same
+			c.mustSay(t)
+			c.mustExit(t, 0, "")
+		})
+	}
+}
+
+// TestSignalStorm signals a worker up to its last moment: none of it may make an
+// orderly end look like a crash.
+func TestSignalStorm(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	c := start(t, listener).serving(t, helloSettings)
+	var storm sync.WaitGroup
+	storm.Go(func() {
+		for c.cmd.Process.Signal(unix.SIGTERM) == nil {
+		}
+	})
+	c.mustSay(t, ipc.Leaving{Reason: "SIGTERM"}, ipc.Left{})
+	c.mustExit(t, 0, "")
+	storm.Wait()
+}
+
+func TestSignalBeforeServe(t *testing.T) {
+	t.Parallel()
+	t.Run("starting", func(t *testing.T) {
+		t.Parallel()
+		listener, _ := mustListen(t)
+		c := start(t, listener)
+		c.receive(t) // Hello: it catches signals by now
+		c.signal(t, unix.SIGTERM)
+		c.mustSay(t, ipc.Leaving{Reason: "SIGTERM"})
+		c.mustExit(t, 0, "")
+	})
+	t.Run("standby", func(t *testing.T) {
+		t.Parallel()
+		listener, _ := mustListen(t)
+		c := start(t, listener).standby(t, helloSettings)
+		c.signal(t, unix.SIGTERM)
+		c.mustSay(t, ipc.Leaving{Reason: "SIGTERM"}, ipc.Left{})
+		c.mustExit(t, 0, "")
+	})
+}
+
+func TestIgnoresTheMastersSignals(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := start(t, listener).serving(t, helloSettings)
+	for _, s := range ignoredSignals {
+		c.signal(t, s.(syscall.Signal))
+	}
+	mustServe(t, address)
+	c.send(t, ipc.Drain{})
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
+}
+
+func TestOrphanServesOn(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := start(t, listener).serving(t, helloSettings)
+	before := mustDial(t, address)
+	before.mustHello(t)
+	if err := c.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.mustSoonSay(t, "the master has gone")
+	before.mustHello(t)
+	mustServe(t, address)
+	c.signal(t, unix.SIGTERM)
+	before.mustEnd(t)
+	c.mustExit(t, 0, "the master has gone: serving on without a master for 1h0m0s, then draining")
+}
+
+func TestOrphanDrainsInTheEnd(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	settings := helloSettings
+	settings.OrphanTimeout = time.Millisecond
+	c := start(t, listener).serving(t, settings)
+	client := holdRequest(t, c, address)
+	if err := c.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	client.finishRequest(t) // the connection closes only because of the drain
+	c.mustExit(t, 0, "serving on without a master for 1ms")
+}
+
+func TestDrainSurvivesTheMaster(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		act  func(*testing.T, *child)
+		want string
+	}{
+		{"end", hangUp, "the master has gone: draining on without a master"},
+		{"garbage", sendGarbage, "the master makes no sense"},
+		{"welcome", sendWelcome, "the master sent ipc.Welcome to a worker that is draining"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			listener, address := mustListen(t)
+			c := start(t, listener).serving(t, helloSettings)
+			client := holdRequest(t, c, address)
+			c.send(t, ipc.Drain{})
+			if m := c.receive(t); m != (ipc.Left{}) {
+				t.Fatalf("the worker says %#v, want Left", m)
+			}
+			test.act(t, c)
+			c.mustSoonSay(t, test.want)
+			client.finishRequest(t)
+			c.mustExit(t, 0, test.want)
+		})
+	}
+}
+
+// TestNonsenseBeforeServing: whatever makes no sense in its place ends a worker
+// that is of no use without a master.
+func TestNonsenseBeforeServing(t *testing.T) {
+	t.Parallel()
+	starting := func(t *testing.T, listener *os.File) *child {
+		c := start(t, listener)
+		c.receive(t) // Hello
+		return c
+	}
+	standby := func(t *testing.T, listener *os.File) *child {
+		return start(t, listener).standby(t, helloSettings)
+	}
+	for _, test := range []struct {
+		name  string
+		reach func(*testing.T, *os.File) *child
+		act   func(*testing.T, *child)
+		want  string
+	}{
+		{"garbage for a welcome", starting, sendGarbage, `the master makes no sense: ipc protocol broken: message starts with "no m"`},
+		{"garbage in standby", standby, sendGarbage, "the master makes no sense"},
+		{"serve for a welcome", starting, sendServe, "the master sent ipc.Serve to a worker that is starting"},
+		{"hello from the master", standby, sendHello, "the master sent ipc.Hello to a worker that is standby"},
+		{"second welcome", standby, sendWelcome, "the master sent ipc.Welcome to a worker that is standby"},
+		{"end for a welcome", starting, hangUp, "the master has gone: this worker exits"},
+		{"end in standby", standby, hangUp, "the master has gone: this worker exits"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			listener, _ := mustListen(t)
+			c := test.reach(t, listener)
+			test.act(t, c)
+			c.mustExit(t, 1, test.want)
+		})
+	}
+}
+
+// TestNonsenseWhileServing: clients do not pay for a master that makes no sense.
+func TestNonsenseWhileServing(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		act  func(*testing.T, *child)
+		want string
+	}{
+		{"garbage", sendGarbage, "the master makes no sense"},
+		{"serve again", sendServe, "the master sent ipc.Serve to a worker that is serving"},
+		{"welcome again", sendWelcome, "the master sent ipc.Welcome to a worker that is serving"},
+		{"hello", sendHello, "the master sent ipc.Hello to a worker that is serving"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			listener, address := mustListen(t)
+			c := start(t, listener).serving(t, helloSettings)
+			test.act(t, c)
+			c.mustSay(t) // the worker has closed the connection
+			mustServe(t, address)
+			c.signal(t, unix.SIGTERM)
+			c.mustExit(t, 0, test.want)
+		})
+	}
+}
+
+func sendGarbage(t *testing.T, c *child) { c.sendGarbage(t) }
+func sendHello(t *testing.T, c *child)   { c.send(t, ipc.Hello{MinVersion: 1, MaxVersion: 1, PID: 1}) }
+func sendServe(t *testing.T, c *child)   { c.send(t, ipc.Serve{}) }
+func sendWelcome(t *testing.T, c *child) { c.welcome(t, mustMarshal(t, helloSettings)) }
+func hangUp(t *testing.T, c *child)      { _ = c.conn.Close() }
+
+func TestRefusesSettings(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ settings, want string }{
+		"no JSON":     {`{"app":`, "decode settings"},
+		"unknown app": {`{"app":"helo"}`, `app "helo" is not built in: choose hello or echo`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listener, _ := mustListen(t)
+			c := start(t, listener)
+			c.receive(t) // Hello
+			c.welcome(t, []byte(test.settings))
+			c.mustSay(t)
+			c.mustExit(t, 1, test.want)
+		})
+	}
+}
+
+// TestListenFails takes the socket from under a standby worker: shutdown acts on
+// the open file, whoever holds it.
+func TestListenFails(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	c := start(t, listener).standby(t, helloSettings)
+	if err := unix.Shutdown(int(listener.Fd()), unix.SHUT_RD); err != nil {
+		t.Fatal(err)
+	}
+	c.send(t, ipc.Serve{})
+	c.mustExit(t, 1, "start serving")
+	if line := c.said(t); !strings.Contains(line, "fd 3") {
+		t.Errorf("stderr says %q, want it to name the descriptor", line)
+	}
+}

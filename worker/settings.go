@@ -1,0 +1,41 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"prefork/ipc"
+)
+
+// parseSettings reads what the master wants of this worker. Zeros mean the
+// defaults of the loop and of the app; an orphan timeout of 0 means that a
+// worker without a master drains at once.
+func parseSettings(encoded []byte) (ipc.Settings, error) {
+	var s ipc.Settings
+	if err := json.Unmarshal(encoded, &s); err != nil {
+		return ipc.Settings{}, fmt.Errorf("decode settings: %w", err)
+	}
+	if err := checkSettings(s); err != nil {
+		return ipc.Settings{}, fmt.Errorf("check settings: %w", err)
+	}
+	return s, nil
+}
+
+func checkSettings(s ipc.Settings) error {
+	for _, value := range []struct {
+		key    string
+		number int64
+	}{
+		{"idle_timeout_ns", int64(s.IdleTimeout)},
+		{"header_timeout_ns", int64(s.HeaderTimeout)},
+		{"body_timeout_ns", int64(s.BodyTimeout)},
+		{"orphan_timeout_ns", int64(s.OrphanTimeout)},
+		{"max_header", int64(s.MaxHeader)},
+		{"max_body", int64(s.MaxBody)},
+	} {
+		if value.number < 0 {
+			return fmt.Errorf("%s is %d, which is below 0", value.key, value.number)
+		}
+	}
+	return nil
+}
