@@ -1,0 +1,108 @@
+package layout
+
+// rule says what one package may import. The standard library is free, except what
+// is guarded, and what a pure package must not touch.
+type rule struct {
+	ours   []string // packages of this module, as paths below its root
+	others []string // packages of other modules, and guarded ones
+	why    string   // completes the sentence "it may not, because …"
+	pure   bool     // see pureReason
+}
+
+// guarded are packages of the standard library that a rule has to name.
+var guarded = map[string]string{
+	"log":      "only the shells log, and by logrus; a leaf returns errors",
+	"log/slog": "only the shells log, and by logrus; a leaf returns errors",
+	"testing":  "it would end up in the binary",
+	"plugin":   "a worker is a process, that is the point",
+	"unsafe":   "a mistake there is no compile error and no panic",
+}
+
+const (
+	xsys    = "golang.org/x/sys/unix"
+	logrus  = "github.com/sirupsen/logrus"
+	cli     = "github.com/urfave/cli/v2"
+	http    = "github.com/valyala/fasthttp"
+	goleak  = "go.uber.org/goleak"
+	oneWay  = "imports run one way, cmd → master and worker → ipc, so that each can be read and tested without what stands above it"
+	apart   = "the parts under master do not know each other: master joins them, and what they share is a plain type of supervise or config"
+	leaf    = "a leaf that everybody builds on can build on nobody"
+	outside = "it sees the program as its users do, from outside, or a mistake inside would be repeated here"
+)
+
+// shared are the packages whose plain types the parts under master have in common.
+var shared = []string{"master/config", "master/supervise"}
+
+// rules has every package of the module. A new package fails until it stands here.
+var rules = map[string]rule{
+	"cmd/prefork": {
+		ours:   []string{"master", "master/config", "master/control", "master/process", "worker"},
+		others: []string{cli, logrus, xsys},
+		why:    oneWay,
+	},
+
+	"master": {
+		ours: []string{
+			"ipc", "master/config", "master/control", "master/listen", "master/process", "master/supervise",
+		},
+		others: []string{logrus, xsys},
+		why:    oneWay + "; a master that imported worker could not be read without it",
+	},
+	"master/supervise": {
+		pure: true,
+		why:  "it decides, and everything that it decides on comes in as an event",
+	},
+	"master/config": {
+		ours: []string{"master/supervise"},
+		pure: true,
+		why:  "it says what the operator asked for, and nothing about how that is done",
+	},
+	"master/listen": {ours: shared, others: []string{xsys}, why: apart},
+	// ipc: the names of the environment that a worker starts with are part of it.
+	"master/process": {ours: []string{"ipc", "master/config", "master/supervise"}, others: []string{xsys}, why: apart},
+	// log: http.Server.ErrorLog has this type.
+	"master/control": {ours: shared, others: []string{xsys, "log"}, why: apart},
+
+	"worker": {
+		ours:   []string{"ipc", "worker/proto", "worker/reactor"},
+		others: []string{xsys},
+		why:    oneWay + "; a worker that imported master would carry a second supervisor in each process",
+	},
+	"worker/reactor": {others: []string{xsys}, why: "it knows descriptors, not protocols, masters or workers"},
+	"worker/proto": {
+		ours:   []string{"worker/reactor"}, // the contract of a handler
+		others: []string{http},
+		pure:   true,
+		why:    "it knows bytes, not descriptors",
+	},
+
+	"ipc": {others: []string{xsys, "unsafe"}, why: leaf},
+
+	"internal/layout": {why: outside},
+	"internal/testproc": {
+		others: []string{xsys, goleak, "testing"},
+		why:    outside + "; and tests of every package use it, so that it would be an import cycle",
+	},
+
+	"bench/load":     {others: []string{xsys, "unsafe"}, why: outside},
+	"bench/load/cmd": {ours: []string{"bench/load"}, why: outside},
+}
+
+// pureReason is why a pure package must not touch what pureImports, pureUses and
+// checkPure name.
+const pureReason = "a pure package is a function of its arguments, so that every rare path is a test of microseconds"
+
+// pureImports are the packages that would make it something else; those below
+// them count too, except the ones in pureExceptions.
+var pureImports = []string{
+	"os", "net", "syscall", "log", "context", "sync", "math/rand", "crypto/rand", "runtime", "unsafe",
+	"io/ioutil", "embed", "plugin", xsys,
+}
+
+// pureExceptions only calculate.
+var pureExceptions = []string{"net/netip", "net/url", "net/textproto"}
+
+// pureUses are the parts of package time that ask the clock or wait for it.
+var pureUses = []string{
+	"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker",
+}
