@@ -78,7 +78,8 @@ var rules = map[string]rule{
 
 	"ipc": {others: []string{xsys, "unsafe"}, why: leaf},
 
-	"internal/layout": {why: outside},
+	"internal/layout":  {why: outside},
+	"internal/mutants": {why: outside},
 	"internal/testproc": {
 		others: []string{xsys, goleak, "testing"},
 		why:    outside + "; and tests of every package use it, so that it would be an import cycle",

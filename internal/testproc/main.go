@@ -33,6 +33,7 @@ type testRun struct {
 	processes int             // how many were started, to number their marks
 
 	binary func() (string, error) // builds prefork once
+	forker *forker
 }
 
 // current is set by Main before the first test starts and never changed after.
@@ -72,7 +73,7 @@ func begin(commands []Command) (*testRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &testRun{dir: dir, commands: commands, used: map[string]bool{}}
+	run := &testRun{dir: dir, commands: commands, used: map[string]bool{}, forker: newForker()}
 	run.binary = sync.OnceValues(run.build)
 	if run.mark, err = newMark(); err != nil {
 		return nil, err
@@ -115,12 +116,17 @@ func (r *testRun) setEnvironment() error {
 func (r *testRun) end(code int) []string {
 	defer func() { _ = os.RemoveAll(r.dir) }() // what should not be in it was reported
 	defer r.endProcesses()
-	if code != 0 || fuzzing() {
-		return settle(r.leftProcesses)
+	look := r.leftProcesses
+	if code == 0 && !fuzzing() {
+		look = func() []string {
+			return slices.Concat(r.leftProcesses(), leftChildren(), leftDescriptors(r.before), r.leftFiles())
+		}
 	}
-	problems := settle(func() []string {
-		return slices.Concat(r.leftProcesses(), leftChildren(), leftDescriptors(r.before), r.leftFiles())
-	})
+	problems := settle(look)
+	r.forker.end() // AFTER the look: what is left would die with its thread
+	if code != 0 || fuzzing() {
+		return problems
+	}
 	problems = append(problems, leftGoroutines()...)
 	if everyTestRan() {
 		problems = append(problems, r.unusedCommands()...)

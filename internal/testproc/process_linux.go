@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,12 +62,8 @@ func launch(t testing.TB, cmd *exec.Cmd, r *os.File) *Process {
 	if cmd.Env == nil {
 		cmd.Env = cleanEnvironment()
 	}
-	cmd.Env = append(cmd.Env, markEnv+"="+p.mark)
-	// If this test binary dies (a timeout, ^C), so does the process. The signal
-	// comes when the *thread* that forked ends, so do not call this from a
-	// goroutine that is locked to a thread and ends.
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	if err := cmd.Start(); err != nil {
+	cmd.Env = append(cmd.Env, markEnv+"="+p.mark) // the last one wins
+	if err := mustRun(t).forker.start(cmd); err != nil {
 		_ = r.Close() // nothing was written
 		t.Fatalf("start %q: %v", cmd.Args, err)
 	}
@@ -210,18 +207,12 @@ func (r *testRun) nextMark() string {
 	return fmt.Sprintf("%s.%d", r.mark, r.processes)
 }
 
-// cleanEnvironment is ours without what the machine's own services put there and
-// prefork would read.
+// cleanEnvironment is ours without what the machine's own
+// services put there and prefork would read.
 func cleanEnvironment() []string {
-	var kept []string
-	for _, variable := range os.Environ() {
-		name, _, _ := strings.Cut(variable, "=")
-		switch {
-		case strings.HasPrefix(name, "PREFORK_"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "WATCHDOG_"),
-			name == "NOTIFY_SOCKET", name == markEnv:
-		default:
-			kept = append(kept, variable)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return slices.ContainsFunc(readByPrefork, func(prefix string) bool { return strings.HasPrefix(variable, prefix) })
+	})
 }
+
+var readByPrefork = []string{"PREFORK_", "LISTEN_", "WATCHDOG_", "NOTIFY_SOCKET="}
