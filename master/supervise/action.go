@@ -1,0 +1,121 @@
+package supervise
+
+// Action is something that the shell must do now, in the order given. No
+// action has a result: what comes of it is a later event. The set is closed.
+type Action interface{ action() }
+
+// What is done to workers.
+type (
+	// Spawn starts a worker of the generation. The shell answers with
+	// WorkerSpawned or SpawnFailed, and with WorkerExited at the end.
+	Spawn struct {
+		ID         WorkerID
+		Generation uint64
+		Revision   uint64 // which loaded configuration it gets
+	}
+
+	// Serve tells a ready worker to accept. It comes BEFORE the Drain of the
+	// predecessor, so that a slot's socket is never without an owner.
+	Serve struct{ ID WorkerID }
+
+	// Drain tells a worker to stop accepting, finish and exit by Deadline.
+	Drain struct {
+		ID       WorkerID
+		Deadline Time
+	}
+
+	// Abort sends SIGABRT: a program that can dumps its stack.
+	Abort struct{ ID WorkerID }
+
+	// Kill sends SIGKILL to the worker and to its process group.
+	Kill struct{ ID WorkerID }
+
+	// Sample asks for the heartbeats of all workers.
+	Sample struct{}
+)
+
+// What is done to the rest of the world.
+type (
+	// LoadConfig reads and checks the configuration. The shell answers with
+	// ConfigLoaded or ConfigRefused for the same caller.
+	LoadConfig struct{ Caller Caller }
+
+	// OpenSockets makes sure that slots 0 to Slots-1 have the sockets of the
+	// revision's addresses: all of them or, on an error, no new one.
+	OpenSockets struct {
+		Generation uint64
+		Revision   uint64
+		Slots      int
+	}
+
+	// CloseSlot closes the sockets of the highest slot. It comes AFTER the
+	// slot's last worker has gone.
+	CloseSlot struct{ Slot int }
+
+	// ReopenLogs opens the log files again.
+	ReopenLogs struct{}
+
+	// Answer tells a caller what came of its request.
+	Answer struct {
+		Caller Caller
+		Result Result
+		Reason string // empty when Done
+	}
+
+	// Note is one line of the log and one entry of the event stream.
+	Note struct {
+		Level      Level
+		Text       string // constant for each kind of note
+		ID         WorkerID
+		Generation uint64
+		PID        int
+		From, To   State // both Empty unless a worker changed its state
+		Reason     string
+		Words      string
+	}
+
+	// Announce says that the overall state has changed.
+	Announce struct{ State Overall }
+
+	// Exit ends the master. Nothing comes after it.
+	Exit struct{ Code int }
+)
+
+func (Spawn) action()       {}
+func (Serve) action()       {}
+func (Drain) action()       {}
+func (Abort) action()       {}
+func (Kill) action()        {}
+func (Sample) action()      {}
+func (LoadConfig) action()  {}
+func (OpenSockets) action() {}
+func (CloseSlot) action()   {}
+func (ReopenLogs) action()  {}
+func (Answer) action()      {}
+func (Note) action()        {}
+func (Announce) action()    {}
+func (Exit) action()        {}
+
+// Result is what came of a request.
+type Result string
+
+// The results, as the control protocol spells them.
+const (
+	Done       Result = "ok"
+	Refused    Result = "refused"     // bad input; nothing changed
+	Busy       Result = "busy"        // another change is in the way
+	Failed     Result = "failed"      // it cannot be done now
+	RolledBack Result = "rolled_back" // tried, and undone
+	TimedOut   Result = "timeout"     // undone, because the caller's time ran out
+)
+
+// Level is how loud a Note is.
+type Level uint8
+
+// Info: a state changed. Warn: degraded but handled. Error: a human must look.
+const (
+	Info Level = iota
+	Warn
+	Error
+	Debug
+)

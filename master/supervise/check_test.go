@@ -1,0 +1,160 @@
+package supervise
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCheckFindsBrokenInvariants breaks every invariant once: a Check that
+// finds nothing proves nothing until it has found something.
+func TestCheckFindsBrokenInvariants(t *testing.T) {
+	t.Parallel()
+	reloading := running2 + "reload #1"
+	for _, tc := range []struct {
+		name   string
+		script string
+		spoil  func(m *Machine)
+		want   string
+	}{
+		{"two who serve", running2, func(m *Machine) { m.Slots[0].Serving.State = Draining }, "I1: the serving seat"},
+		{"two who come", reloading, func(m *Machine) { m.Slots[0].Coming.State = Ready }, "I1: the coming seat"},
+		{"leaving without leaving", running2, func(m *Machine) { m.Slots[0].Leaving = []*worker{nil} }, "I1: a leaving seat"},
+		{"three processes", reloading, func(m *Machine) {
+			m.Slots[0].Leaving = []*worker{{ID: WorkerID{0, 4}, State: Draining, Deadline: m.now + 1}}
+		}, "I1: more than two processes"},
+		{"retiring and serving", running2 + "scale #1 1", func(m *Machine) {
+			m.Slots[1].Serving, m.Slots[1].Leaving = m.Slots[1].Leaving[0], nil
+			m.Slots[1].Serving.State = Ready
+		}, "I1: it retires"},
+		{"a state without an end", reloading, func(m *Machine) { m.Slots[0].Coming.Deadline = 0 }, "I2: worker {0 3} is starting without"},
+		{"a heartbeat without an end", running2 + "wait 2s", func(m *Machine) { m.Slots[0].Serving.Deadline = 0 }, "I2: worker {0 1} is ready without"},
+		{"an incarnation twice", running2, func(m *Machine) { m.Slots[1].Serving.ID.Incarnation = 1 }, "I3: incarnation 1 is reused"},
+		{"an incarnation of the future", running2, func(m *Machine) { m.LastIncarnation = 1 }, "I3: incarnation 2 is reused or from the future"},
+		{"a generation of the future", running2, func(m *Machine) { m.Generation = 7 }, "I3: generation 7"},
+		{"a worker of the future", running2, func(m *Machine) { m.Slots[0].Serving.Generation = 7 }, "I3: worker {0 1} is of generation 7"},
+		{"a change into the past", reloading, func(m *Machine) { m.Change.Generation = 0 }, "I3: a change to generation 0"},
+		{"a change while stopping", running2 + "stop #1", func(m *Machine) { m.Change = &change{Kind: reload, Target: m.Target} }, "I4: a change of kind"},
+		{"a resume while running", reloading, func(m *Machine) { m.Change.Kind = resume }, "I4: a change of kind"},
+		{"serving while stopping", running2 + "stop #1", func(m *Machine) {
+			m.Slots[0].Serving = &worker{ID: WorkerID{0, 1}, State: Ready}
+			m.Slots[0].Leaving = nil
+		}, "I4: somebody does not leave"},
+		{"serving while drained", running2 + "signal WINCH", func(m *Machine) {
+			m.Slots[0].Serving = &worker{ID: WorkerID{0, 1}, State: Ready}
+			m.Slots[0].Leaving = nil
+		}, "I4: it serves"},
+		{"too many replacements", running2, func(m *Machine) {
+			for i := range respawnMax + 1 {
+				m.Slots[0].Respawns = append(m.Slots[0].Respawns, m.now+Time(i))
+			}
+		}, "I6: more than 30"},
+		{"replacements out of order", running2, func(m *Machine) { m.Slots[0].Respawns = []Time{2, 1} }, "I6: the replacements"},
+		{"somebody nobody wants", reloading, func(m *Machine) { m.Change = nil; m.Slots[0].Serving.State = Starting }, "I8: somebody comes whom nobody wants"},
+		{"somebody of another change", reloading, func(m *Machine) { m.Slots[0].Coming.Generation = 1 }, "I8: somebody comes who is not of the reload"},
+		{"nobody serves", running2, func(m *Machine) { m.Slots[1].Serving = nil }, "L1: nobody is in the serving seat"},
+		{"nobody comes", reloading, func(m *Machine) { m.Slots[1].Coming = nil }, "L1: nobody comes"},
+		{"too few slots", running2, func(m *Machine) { m.Slots = m.Slots[:1] }, "L1: 2 slots wanted, 1 there"},
+
+		{"a bad target", running2, func(m *Machine) { m.Target.Slots = 0 }, "target: workers is 0"},
+		{"a bad target of a change", reloading, func(m *Machine) { m.Change.Target.Slots = 2000 }, "change: workers is 2000"},
+		{"a bad target of a wish", reloading, func(m *Machine) { m.NextReload = &wish{} }, "next reload: workers is 0"},
+		{"a bad number of a wish", reloading, func(m *Machine) { m.NextScale = &wish{} }, "next scale: 0 slots"},
+		{"no phase", running2, func(m *Machine) { m.Phase = 9 }, "phase 9"},
+		{"a heartbeat before it served", reloading, func(m *Machine) { m.Slots[0].Coming.BeatAt = 1 }, "I2: worker {0 3} is starting and was judged"},
+		{"nobody wanted", running2, func(m *Machine) { m.Wanted = 0 }, "0 slots wanted"},
+		{"slots before the start", "machine slots=1", func(m *Machine) { m.Slots = []*slot{{}} }, "before the start"},
+		{"impossible slots", reloading, func(m *Machine) { m.Change.Next = 9 }, "slots 0 to 9 of 2"},
+		{"a reload of a part", reloading, func(m *Machine) { m.Change.First = 1 }, "not only from slot 1 on"},
+		{"before its sockets", reloading, func(m *Machine) { m.Change.Opening = true }, "before its sockets"},
+		{"retiring too soon", running2, func(m *Machine) { m.Slots[1].Retiring = true }, "it retires: true, and 2 slots are wanted"},
+		{"a slot misnumbered", running2, func(m *Machine) { m.Slots[1].Number = 0 }, "slot 1 is missing or numbered otherwise"},
+		{"a worker astray", running2, func(m *Machine) { m.Slots[0].Serving.ID.Slot = 1 }, "in the wrong slot"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			m := mustPlay(t, tc.script).m
+			if err := m.Check(); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			tc.spoil(m)
+			if err := m.Check(); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestWitnessFindsBrokenSequences does the same for what only sequences show.
+func TestWitnessFindsBrokenSequences(t *testing.T) {
+	t.Parallel()
+	id, next := WorkerID{0, 1}, WorkerID{0, 2}
+	open := func(w *witness) { w.asked, w.opened = 1, 1 }
+	for _, tc := range []struct {
+		name    string
+		before  func(*witness)
+		actions []Action
+		want    string
+	}{
+		{"spawned after the stop", open, []Action{Note{Text: "master is stopping"}, Spawn{ID: id}}, "I4"},
+		{"spawned without sockets", func(*witness) {}, []Action{Spawn{ID: id}}, "no sockets"},
+		{"spawned twice", open, []Action{Spawn{ID: id}, Spawn{ID: id}}, "I3"},
+		{"three in a slot", open, []Action{Spawn{ID: id}, Spawn{ID: next}, Spawn{ID: WorkerID{0, 3}}}, "I1"},
+		{"told without a process", open, []Action{Drain{ID: id}}, "no process"},
+		{"told to serve after drain", open, []Action{Spawn{ID: id}, Drain{ID: id}, Serve{ID: id}}, "already told"},
+		{"told to serve twice", open, []Action{Spawn{ID: id}, Serve{ID: id}, Serve{ID: id}}, "already told"},
+		{"told to drain twice", open, []Action{Spawn{ID: id}, Drain{ID: id}, Drain{ID: id}}, "already told"},
+		{"closed under a worker", open, []Action{Spawn{ID: id}, CloseSlot{}}, "still in the slot"},
+		{"closed below the highest", func(w *witness) { w.opened = 2 }, []Action{CloseSlot{}}, "not the highest"},
+		{"answered unasked", open, []Action{Answer{Caller: 1}}, "nobody waits"},
+		{"something after Exit", open, []Action{Exit{}, Announce{}}, "I7"},
+		{"somebody forgotten", func(w *witness) { w.callers[1] = 1 }, []Action{Exit{}}, "still waits"},
+		{"somebody left alive", open, []Action{Spawn{ID: id}, Exit{}}, "still lives"},
+		{"drain before serve", open, []Action{Spawn{ID: id}, Spawn{ID: next}, Drain{ID: id}, Serve{ID: next}}, "serve comes after"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWitness()
+			tc.before(w)
+			var err error
+			for _, a := range tc.actions {
+				if err == nil {
+					err = w.see(a)
+				}
+			}
+			if err == nil {
+				err = checkHandOver(tc.actions)
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestSceneFindsStepsBack does it for what a moment owes to the one before.
+func TestSceneFindsStepsBack(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		spoil func(m *Machine)
+		want  string
+	}{
+		{"a generation back", func(m *Machine) { m.Generation-- }, "I3"},
+		{"an incarnation back", func(m *Machine) { m.LastIncarnation-- }, "I3"},
+		{"a predecessor gone", func(m *Machine) { m.Slots[0].Serving = nil }, "I5: 0/1"},
+		{"a predecessor told to go", func(m *Machine) { m.Slots[0].Serving.State = Draining }, "I5: 0/1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			m := mustPlay(t, running2+"reload #1").m
+			before := sceneOf(m)
+			if err := before.compare(m, Tick{}); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			tc.spoil(m)
+			if err := before.compare(m, Tick{}); err == nil || !strings.HasPrefix(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}

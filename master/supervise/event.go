@@ -1,0 +1,201 @@
+package supervise
+
+import "time"
+
+// Time is a reading of CLOCK_MONOTONIC: one base for every process of a boot,
+// so that a machine restored in another process continues the same time.
+type Time = time.Duration
+
+// WorkerID identifies one incarnation. It is never reused, unlike a PID.
+type WorkerID struct {
+	Slot        int    `json:"slot"`
+	Incarnation uint64 `json:"incarnation"`
+}
+
+// Caller identifies somebody who waits for an Answer. Zero is nobody: a signal.
+type Caller uint64
+
+// Event is a fact that has happened. The set is closed.
+type Event interface{ event() }
+
+// Facts about the master itself.
+type (
+	// Started is the first event of a machine's life.
+	Started struct{}
+
+	// Tick says only that time has passed; the shell sends it at NextDeadline.
+	Tick struct{}
+
+	// SignalReceived is one signal of the operator's table.
+	SignalReceived struct {
+		Signal Signal
+		// Terminal is what is known of the terminal the master was started on.
+		Terminal Terminal
+	}
+
+	// ConfigLoaded answers LoadConfig: the configuration was read and is valid.
+	ConfigLoaded struct {
+		Caller Caller
+		Target Target
+	}
+
+	// ConfigRefused answers LoadConfig: nothing changes.
+	ConfigRefused struct {
+		Caller Caller
+		Reason string
+	}
+
+	// SocketsOpened answers OpenSockets of the same generation.
+	SocketsOpened struct{ Generation uint64 }
+
+	// SocketsFailed answers OpenSockets: none of the new sockets is open.
+	SocketsFailed struct {
+		Generation uint64
+		Reason     string
+	}
+)
+
+// Requests of operators.
+type (
+	// ReloadRequested asks for a new generation.
+	ReloadRequested struct {
+		Caller  Caller
+		Timeout time.Duration // 0: as long as it takes
+	}
+
+	// ScaleRequested asks for another number of slots: Workers, or when
+	// Relative is set Delta more than there will be once everything that is
+	// under way or waits has happened.
+	ScaleRequested struct {
+		Caller   Caller
+		Workers  int
+		Relative bool
+		Delta    int
+	}
+
+	// RecycleRequested asks to replace one worker by another of its generation.
+	RecycleRequested struct {
+		ID     WorkerID
+		Reason string
+	}
+
+	// UpgradeRequested asks for a new master binary.
+	UpgradeRequested struct{ Caller Caller }
+
+	// ReopenRequested asks to reopen the log files.
+	ReopenRequested struct{ Caller Caller }
+
+	// StopRequested asks to end: gracefully, or Now.
+	StopRequested struct {
+		Caller Caller
+		Now    bool
+	}
+
+	// CallerLeft says that nobody waits for this Answer any more. What was
+	// asked for goes on.
+	CallerLeft struct{ Caller Caller }
+)
+
+// Facts about one worker. Those of a replaced incarnation are dropped.
+type (
+	// WorkerSpawned answers Spawn: the process exists.
+	WorkerSpawned struct {
+		ID  WorkerID
+		PID int
+	}
+
+	// SpawnFailed answers Spawn: there is no process. Temporary errors (no
+	// memory, no descriptors, too many processes) are worth another try.
+	SpawnFailed struct {
+		ID        WorkerID
+		Temporary bool
+		Reason    string
+	}
+
+	// WorkerSaidReady says that the worker could accept.
+	WorkerSaidReady struct{ ID WorkerID }
+
+	// WorkerSaidLeaving says that the worker drains of its own accord.
+	WorkerSaidLeaving struct {
+		ID     WorkerID
+		Reason string
+	}
+
+	// WorkerSaidLeft says that its listeners are out of its loop and were empty.
+	WorkerSaidLeft struct{ ID WorkerID }
+
+	// WorkerMisbehaved says that the worker broke the protocol and that its
+	// channel was closed: it can be signalled, but no longer talked to.
+	WorkerMisbehaved struct {
+		ID     WorkerID
+		Reason string
+	}
+
+	// WorkerExited says that the process is gone and reaped.
+	WorkerExited struct {
+		ID     WorkerID
+		Clean  bool   // exit code 0
+		Reason string // "exit code 3", "killed by SIGKILL"
+		Words  string // the last words on its stderr, may be empty
+	}
+
+	// HeartbeatsSampled answers Sample. Workers without a heartbeat (foreign
+	// programs, unreadable scoreboards) are not in it.
+	HeartbeatsSampled struct{ Beats []Beat }
+)
+
+// Beat is one worker's heartbeat: any value that changes while its loop turns.
+// The value itself is not trusted, only that it changed.
+type Beat struct {
+	ID    WorkerID
+	Value int64
+}
+
+// Signal is an entry of the signals table.
+type Signal uint8
+
+// The signals that the master reacts to; docs/SIGNALS.md says how.
+const (
+	SIGHUP Signal = iota + 1
+	SIGINT
+	SIGQUIT
+	SIGTERM
+	SIGTTIN
+	SIGTTOU
+	SIGUSR1
+	SIGUSR2
+	SIGWINCH
+)
+
+// Terminal tells whether the master had, and still has, a controlling terminal.
+type Terminal uint8
+
+// What can be known of the terminal.
+const (
+	TerminalNone Terminal = iota // started without one
+	TerminalHere
+	TerminalGone // started on one that was closed since
+)
+
+func (Started) event()           {}
+func (Tick) event()              {}
+func (SignalReceived) event()    {}
+func (ConfigLoaded) event()      {}
+func (ConfigRefused) event()     {}
+func (SocketsOpened) event()     {}
+func (SocketsFailed) event()     {}
+func (ReloadRequested) event()   {}
+func (ScaleRequested) event()    {}
+func (RecycleRequested) event()  {}
+func (UpgradeRequested) event()  {}
+func (ReopenRequested) event()   {}
+func (StopRequested) event()     {}
+func (CallerLeft) event()        {}
+func (WorkerSpawned) event()     {}
+func (SpawnFailed) event()       {}
+func (WorkerSaidReady) event()   {}
+func (WorkerSaidLeaving) event() {}
+func (WorkerSaidLeft) event()    {}
+func (WorkerMisbehaved) event()  {}
+func (WorkerExited) event()      {}
+func (HeartbeatsSampled) event() {}

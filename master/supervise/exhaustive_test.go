@@ -1,0 +1,225 @@
+package supervise
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+)
+
+// TestExhaustive tries every sequence of a small alphabet on a machine of two
+// slots, to the depth that takes a few seconds. What cannot happen in a state
+// (nobody starts, so nobody can say ready) is left out, and so is what changes
+// nothing: after it comes what would have come without it.
+func TestExhaustive(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		target string // as for the story command machine
+		before string
+		depth  int
+	}{
+		{"from the start", "slots=2", "", 7},
+		{"all or nothing", "slots=2", "everybody ready\nwait 5s", 6},
+		{"rolling", "slots=2 surge=1", "everybody ready\nwait 5s", 6},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			depth := tc.depth
+			if testing.Short() || raceEnabled {
+				depth -= 2
+			}
+			s := mustPlay(t, "machine "+tc.target+"\nstarted\n"+tc.before)
+			x := &explorer{t: t, target: s.disk}
+			x.explore(node{m: s.m, w: s.witness, now: s.now}, depth)
+			t.Logf("%d sequences to depth %d", x.sequences.Load(), depth)
+		})
+	}
+}
+
+type explorer struct {
+	t         *testing.T
+	target    Target
+	sequences atomic.Int64
+}
+
+// node is one past: a machine, its witness, and how they came here.
+type node struct {
+	m     *Machine
+	w     *witness
+	now   Time
+	facts []fact
+}
+
+// letter makes the next facts out of a state; none when it cannot happen there.
+type letter func(n *node) []Event
+
+func (x *explorer) explore(n node, depth int) {
+	x.sequences.Add(1)
+	if depth == 0 || x.t.Failed() {
+		return
+	}
+	for _, l := range alphabet {
+		next := node{m: n.m, w: n.w, now: n.now, facts: n.facts}
+		events := l(&next)
+		if events == nil {
+			continue
+		}
+		next.m, next.w = cloneMachine(n.m), n.w.clone()
+		if x.take(&next, events) {
+			x.explore(next, depth-1)
+		}
+	}
+}
+
+// take has the events happen and tells whether they made a difference.
+func (x *explorer) take(n *node, events []Event) bool {
+	done := 0
+	for _, ev := range events {
+		n.facts = append(n.facts[:len(n.facts):len(n.facts)], fact{n.now, ev})
+		actions, err := n.w.step(n.m, n.now, ev)
+		if err != nil {
+			tr := trail{target: x.target, seed: 1, facts: n.facts}
+			x.t.Errorf("%v\n%s", err, tr.script())
+			return false
+		}
+		done += len(actions)
+	}
+	return done > 0 && !n.w.exited
+}
+
+var alphabet = []letter{
+	func(n *node) []Event { // the next deadline passes
+		at, ok := n.m.NextDeadline()
+		if !ok {
+			return nil
+		}
+		n.now = max(n.now, at)
+		return []Event{Tick{}}
+	},
+	func(n *node) []Event { // sockets open
+		if c := n.m.Change; c != nil && c.Opening {
+			return []Event{SocketsOpened{Generation: c.Generation}}
+		}
+		return nil
+	},
+	func(n *node) []Event { // or they do not
+		if c := n.m.Change; c != nil && c.Opening {
+			return []Event{SocketsFailed{Generation: c.Generation, Reason: "taken"}}
+		}
+		return nil
+	},
+	func(n *node) []Event { // the first who starts is ready
+		return about(n.first(Starting), func(id WorkerID) Event { return WorkerSaidReady{ID: id} })
+	},
+	func(n *node) []Event { // the last who starts is ready
+		return about(n.last(Starting), func(id WorkerID) Event { return WorkerSaidReady{ID: id} })
+	},
+	func(n *node) []Event { // the last who starts cannot be spawned
+		return about(n.last(Starting), func(id WorkerID) Event { return SpawnFailed{ID: id, Temporary: true, Reason: "no memory"} })
+	},
+	func(n *node) []Event { // the first who comes dies
+		return about(n.first(Standby), func(id WorkerID) Event { return WorkerExited{ID: id, Reason: "exit code 1"} })
+	},
+	func(n *node) []Event { // the first who serves dies
+		return about(n.first(Ready), func(id WorkerID) Event { return WorkerExited{ID: id, Reason: "exit code 1"} })
+	},
+	func(n *node) []Event { // the last who serves leaves
+		return about(n.last(Ready), func(id WorkerID) Event { return WorkerSaidLeaving{ID: id, Reason: "SIGTERM"} })
+	},
+	func(n *node) []Event { // the first who drains has gone
+		return about(n.first(Draining), func(id WorkerID) Event { return WorkerExited{ID: id, Reason: "exit code 0", Clean: true} })
+	},
+	func(n *node) []Event { // somebody reloads
+		if n.m.NextReload != nil {
+			return nil
+		}
+		target := n.m.Target
+		target.Revision++
+		return []Event{ReloadRequested{Caller: 1, Timeout: defaultTarget.StartTimeout / 2}, ConfigLoaded{Caller: 1, Target: target}}
+	},
+	func(n *node) []Event { // somebody wants the other number of slots
+		if n.m.NextScale != nil {
+			return nil
+		}
+		return []Event{ScaleRequested{Caller: 2, Workers: 3 - n.m.expectedSlots()%3}}
+	},
+	func(n *node) []Event { // somebody wants the last one to be recycled
+		return about(n.last(Ready), func(id WorkerID) Event { return RecycleRequested{ID: id, Reason: "old"} })
+	},
+	func(n *node) []Event { return []Event{SignalReceived{Signal: SIGWINCH}} },
+	func(n *node) []Event { return []Event{StopRequested{Caller: 3}} },
+}
+
+// first and last find a worker by its state, in the order of slots.
+func (n *node) first(state State) *worker {
+	for _, s := range n.m.Slots {
+		for _, w := range s.workers() {
+			if w.State == state {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
+func (n *node) last(state State) (found *worker) {
+	for _, s := range n.m.Slots {
+		for _, w := range s.workers() {
+			if w.State == state {
+				found = w
+			}
+		}
+	}
+	return found
+}
+
+func about(w *worker, fact func(WorkerID) Event) []Event {
+	if w == nil {
+		return nil
+	}
+	return []Event{fact(w.ID)}
+}
+
+// cloneMachine is a machine with the same past and a future of its own.
+// TestCloneMachine proves that nothing is shared.
+func cloneMachine(m *Machine) *Machine {
+	c := *m
+	c.out = nil
+	c.Slots = slices.Clone(m.Slots)
+	for i, s := range m.Slots {
+		copied := *s
+		copied.Serving, copied.Coming = cloneWorker(s.Serving), cloneWorker(s.Coming)
+		copied.Leaving = slices.Clone(s.Leaving)
+		for j, w := range s.Leaving {
+			copied.Leaving[j] = cloneWorker(w)
+		}
+		copied.Respawns = slices.Clone(s.Respawns)
+		c.Slots[i] = &copied
+	}
+	c.Loading = slices.Clone(m.Loading)
+	c.Stoppers = slices.Clone(m.Stoppers)
+	if m.Change != nil {
+		change := *m.Change
+		change.Callers = slices.Clone(change.Callers)
+		c.Change = &change
+	}
+	c.NextReload, c.NextScale = cloneWish(m.NextReload), cloneWish(m.NextScale)
+	return &c
+}
+
+func cloneWorker(w *worker) *worker {
+	if w == nil {
+		return nil
+	}
+	copied := *w
+	return &copied
+}
+
+func cloneWish(w *wish) *wish {
+	if w == nil {
+		return nil
+	}
+	copied := *w
+	copied.Callers = slices.Clone(w.Callers)
+	return &copied
+}

@@ -1,0 +1,265 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Config is what a machine is made from.
+type Config struct {
+	Target Target // of the first generation
+	Seed   uint64 // of the back-off's jitter
+}
+
+// phase is what the machine as a whole is about.
+type phase uint8
+
+const (
+	fresh    phase = iota // before Started
+	running               // workers are wanted
+	drained               // sockets are held, workers are not wanted
+	stopping              // everybody leaves
+	gone                  // Exit was said
+)
+
+// state is everything that a machine knows. It is one value, so that Snapshot
+// cannot forget a field.
+type state struct {
+	Phase  phase   `json:"phase"`
+	Target Target  `json:"target"` // as configured for Generation
+	Wanted int     `json:"wanted"` // slots; differs from Target.Slots after a scale
+	Slots  []*slot `json:"slots"`  // by number; may be more than Wanted while some retire
+
+	Generation      uint64 `json:"generation"` // the newest committed one
+	LastGeneration  uint64 `json:"last_generation"`
+	LastIncarnation uint64 `json:"last_incarnation"`
+
+	Change     *change  `json:"change"`
+	Loading    []waiter `json:"loading"`    // callers whose configuration is being read
+	LoadAgain  bool     `json:"load_again"` // for nobody, once more, as soon as it was read
+	NextReload *wish    `json:"next_reload"`
+	NextScale  *wish    `json:"next_scale"`
+	LastReload Outcome  `json:"last_reload"`
+
+	Stoppers []Caller `json:"stoppers"`
+	ExitCode int      `json:"exit_code"`
+
+	NextSample    Time    `json:"next_sample"` // 0: there is nobody to look at
+	SampledAt     Time    `json:"sampled_at"`
+	UnservedSince Time    `json:"unserved_since"` // since when no worker is ready; 0: one is
+	Degraded      bool    `json:"degraded"`
+	Announced     Overall `json:"announced"`
+	Random        uint64  `json:"random"`
+}
+
+// Machine decides. Its zero value is not usable; see New and Restore.
+type Machine struct {
+	state
+	now Time
+	out []Action
+}
+
+// New returns a machine that waits for Started. The error says what is wrong
+// with the target.
+func New(cfg Config) (*Machine, error) {
+	if err := cfg.Target.Validate(); err != nil {
+		return nil, err
+	}
+	return &Machine{state: state{
+		Target: cfg.Target, Wanted: cfg.Target.Slots,
+		Announced: StateStarting, Random: cfg.Seed,
+	}}, nil
+}
+
+// Step takes one event and returns what to do about it, in order. A now that
+// lies before an earlier one counts as that earlier one.
+func (m *Machine) Step(now Time, ev Event) []Action {
+	if m.Phase == gone {
+		return nil
+	}
+	m.out = nil
+	m.advance(now)
+	m.handle(ev)
+	m.expire()
+	m.settle()
+	return m.out
+}
+
+// advance moves the clock. When a deadline was missed by more than pausedAfter
+// the master itself stood still: what the workers said meanwhile waits in the
+// queue of events, so they get a little more time, to be heard first.
+func (m *Machine) advance(now Time) {
+	at, due := m.NextDeadline()
+	m.now = max(m.now, now)
+	if !due || m.now-at <= pausedAfter {
+		return
+	}
+	for _, s := range m.Slots {
+		for _, w := range s.workers() {
+			if w.State != Waiting && w.State != Ready {
+				w.Deadline = max(w.Deadline, m.now+pauseGrace)
+			}
+		}
+	}
+}
+
+// handle is the table of events; what each does in each state is decided in
+// the method.
+func (m *Machine) handle(ev Event) {
+	switch ev := ev.(type) {
+	case Tick:
+	case Started:
+		m.started()
+	case SignalReceived:
+		m.signalReceived(ev)
+	case ReloadRequested:
+		m.reloadRequested(ev.Caller, ev.Timeout)
+	case ConfigLoaded:
+		m.configLoaded(ev)
+	case ConfigRefused:
+		m.configRefused(ev)
+	case SocketsOpened:
+		m.socketsOpened(ev)
+	case SocketsFailed:
+		m.socketsFailed(ev)
+	case ScaleRequested:
+		m.scaleRequested(ev)
+	case RecycleRequested:
+		m.recycleRequested(ev)
+	case UpgradeRequested:
+		m.upgradeRequested(ev.Caller)
+	case ReopenRequested:
+		m.reopenRequested(ev.Caller)
+	case StopRequested:
+		m.stopRequested(ev)
+	case CallerLeft:
+		m.callerLeft(ev.Caller)
+	case WorkerSpawned:
+		m.workerSpawned(ev)
+	case SpawnFailed:
+		m.spawnFailed(ev)
+	case WorkerSaidReady:
+		m.workerSaidReady(ev)
+	case WorkerSaidLeaving:
+		m.workerSaidLeaving(ev)
+	case WorkerSaidLeft:
+		m.workerSaidLeft(ev)
+	case WorkerMisbehaved:
+		m.workerMisbehaved(ev)
+	case WorkerExited:
+		m.workerExited(ev)
+	case HeartbeatsSampled:
+		m.heartbeatsSampled(ev)
+	default:
+		// The set of events is closed by an unexported method, so this is a
+		// case that somebody forgot to write, and every test will say so.
+		panic(fmt.Sprintf("supervise: no case for event %T", ev))
+	}
+}
+
+// settle draws the conclusions that follow from the new state, whatever the
+// event was.
+func (m *Machine) settle() {
+	m.progress()
+	m.beginNext()
+	m.recycleWanted()
+	m.closeSlots()
+	m.judgeService()
+	m.scheduleSample()
+	m.announce()
+	m.finishStop() // the last: nothing comes after Exit
+}
+
+// NextDeadline returns when the shell must send Tick at the latest; ok is
+// false when nothing is due, ever.
+func (m *Machine) NextDeadline() (at Time, ok bool) {
+	if m.Phase == gone {
+		return 0, false
+	}
+	earliest := func(t Time) {
+		if t > 0 && (!ok || t < at) {
+			at, ok = t, true
+		}
+	}
+	for _, s := range m.Slots {
+		for _, w := range s.workers() {
+			if w.State != Ready { // a hang is judged by samples, not by the clock alone
+				earliest(w.Deadline)
+			}
+		}
+	}
+	for _, list := range m.waiting() {
+		for _, c := range *list {
+			earliest(c.Deadline)
+		}
+	}
+	earliest(m.NextSample)
+	if m.UnservedSince > 0 && !m.Degraded {
+		earliest(m.UnservedSince + degradedAfter)
+	}
+	return at, ok
+}
+
+// expire acts on every deadline that has passed.
+func (m *Machine) expire() {
+	for _, s := range m.Slots {
+		for _, w := range s.workers() {
+			if w.Deadline > 0 && w.Deadline <= m.now && w.State != Ready {
+				m.workerOverdue(s, w)
+			}
+		}
+	}
+	m.expireCallers()
+	if m.NextSample > 0 && m.NextSample <= m.now {
+		m.NextSample = m.now + sampleEvery
+		m.do(Sample{})
+	}
+}
+
+func (m *Machine) do(a Action) { m.out = append(m.out, a) }
+
+// find returns the worker and its slot, or nils for an incarnation that is no
+// longer there: the facts that still arrive from it are void.
+func (m *Machine) find(id WorkerID) (*slot, *worker) {
+	if id.Slot < 0 || id.Slot >= len(m.Slots) {
+		return nil, nil
+	}
+	s := m.Slots[id.Slot]
+	for _, w := range s.workers() {
+		if w.ID == id {
+			return s, w
+		}
+	}
+	return nil, nil
+}
+
+// started begins the first generation.
+func (m *Machine) started() {
+	if m.Phase != fresh {
+		return
+	}
+	m.Phase = running
+	m.begin(&change{Kind: start, Target: m.Target, Slots: m.Wanted})
+}
+
+// closeSlots closes the retiring slots that are empty, highest first: the
+// kernel moves the last socket of a group into the hole of a closed one, so
+// only the last may go without disturbing the order.
+func (m *Machine) closeSlots() {
+	for n := len(m.Slots) - 1; n >= 0; n-- {
+		if s := m.Slots[n]; !s.Retiring || !s.empty() {
+			return
+		}
+		m.Slots = slices.Delete(m.Slots, n, n+1)
+		m.do(CloseSlot{Slot: n})
+	}
+}
+
+// random returns a number in [0, n): splitmix64, seeded by Config.
+func (m *Machine) random(n uint64) uint64 {
+	m.Random += 0x9e3779b97f4a7c15
+	z := m.Random
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return (z ^ z>>31) % n
+}

@@ -1,0 +1,91 @@
+package supervise
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Status is a copy of what operators may know; changing it changes nothing.
+type Status struct {
+	State      Overall
+	Generation uint64
+	Slots      int // wanted
+	Workers    []WorkerStatus
+	LastReload Outcome
+}
+
+// WorkerStatus is one worker; they are sorted by slot, then incarnation.
+type WorkerStatus struct {
+	ID         WorkerID
+	Generation uint64
+	PID        int // 0: no process
+	State      State
+	Unwell     bool
+	Age        time.Duration
+	RetryIn    time.Duration // of Waiting
+	Restarts   uint64        // of its slot
+}
+
+// Status returns a deep copy of the state for operators.
+func (m *Machine) Status(now Time) Status {
+	st := Status{State: m.overall(), Generation: m.Generation, Slots: m.Wanted, LastReload: m.LastReload}
+	for _, s := range m.Slots {
+		for _, w := range s.workers() {
+			ws := WorkerStatus{
+				ID: w.ID, Generation: w.Generation, PID: w.PID, State: w.State, Unwell: w.Unwell,
+				Age: max(0, now-w.BornAt), Restarts: s.Restarts,
+			}
+			if w.State == Waiting {
+				ws.RetryIn = max(0, w.Deadline-now)
+			}
+			st.Workers = append(st.Workers, ws)
+		}
+	}
+	slices.SortFunc(st.Workers, func(a, b WorkerStatus) int {
+		return cmp.Or(cmp.Compare(a.ID.Slot, b.ID.Slot), cmp.Compare(a.ID.Incarnation, b.ID.Incarnation))
+	})
+	return st
+}
+
+// Revisions lists the configurations that may still be needed.
+func (m *Machine) Revisions() []uint64 {
+	list := []uint64{m.Target.Revision}
+	if m.Change != nil {
+		list = append(list, m.Change.Target.Revision)
+	}
+	if m.NextReload != nil {
+		list = append(list, m.NextReload.Target.Revision)
+	}
+	for _, s := range m.Slots {
+		for _, w := range s.workers() {
+			list = append(list, w.Revision)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// overall condenses everything into the word that operators see.
+func (m *Machine) overall() Overall {
+	switch {
+	case m.Phase == stopping || m.Phase == gone:
+		return StateStopping
+	case m.Phase == fresh || m.Change != nil && m.Change.Kind == start:
+		return StateStarting
+	case m.Phase == drained:
+		return StateDrained
+	case m.Degraded:
+		return StateDegraded
+	case m.Change != nil && m.Change.Kind == reload:
+		return StateReloading
+	}
+	return StateServing
+}
+
+func (m *Machine) announce() {
+	if now := m.overall(); now != m.Announced {
+		m.Announced = now
+		m.do(Announce{State: now})
+	}
+}

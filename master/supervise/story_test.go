@@ -1,0 +1,306 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A story is a file of testdata: what happens stands at the beginning of a
+// line, what the machine does about it is indented below. Lines that begin
+// with # tell the reader what to look for.
+//
+//	go test -run TestStories -update     writes the indented lines anew
+//
+// Between the lines a healthy world answers at once: spawns succeed, sockets
+// open, the configuration on disk is read, heartbeats are sampled. The
+// commands below change that; after "manual" nothing is answered, and the
+// script says every event and its time itself.
+func TestStories(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, path := range paths {
+		file := filepath.Base(path)
+		t.Run(strings.TrimSuffix(file, ".txt"), func(t *testing.T) {
+			t.Parallel()
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told, err := tell(string(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, file, told)
+		})
+	}
+}
+
+// command is a line of a story that is no event.
+type command struct {
+	name  string
+	usage string
+	run   func(s *story, args []string)
+}
+
+var commands []command
+
+func init() { // not a literal: usage refers to it
+	commands = []command{
+		{"machine", "key=value...: a new machine; slots=2 surge=100% start=30s drain=30s hang=30s seed=1", (*story).newMachine},
+		{"disk", "key=value...|broken REASON|slow: what the configuration on disk says from now on", (*story).writeDisk},
+		{"wait", "DURATION: time passes, with a tick at every deadline", (*story).wait},
+		{"pause", "DURATION: the master stands still: no tick, no event", func(s *story, a []string) { s.now += durationOf(a[0]) }},
+		{"spawns", "work|fail temporary|fail final: from now on", func(s *story, a []string) { s.spawns = rest(a, 1) }},
+		{"sockets", "open|fail REASON|are slow: from now on", func(s *story, a []string) { s.sockets = strings.TrimPrefix(rest(a, 0), "fail ") }},
+		{"hang", "WORKER...: their heartbeats stop", (*story).hang},
+		{"recover", "WORKER...: their heartbeats go on", (*story).recover},
+		{"everybody", "ready: who starts; gone: who leaves has gone", (*story).everybody},
+		{"status", "prints what an operator sees", (*story).status},
+		{"restore", "the machine goes on from its own snapshot", (*story).restore},
+		{"manual", "nothing is answered any more", func(s *story, a []string) { s.manual = true }},
+		{"at", "DURATION: (manual) it is that late", func(s *story, a []string) { s.now = epoch + durationOf(a[0]) }},
+	}
+}
+
+// story is a machine with the world that a script describes.
+type story struct {
+	m       *Machine
+	witness *witness
+	now     Time
+	text    strings.Builder
+
+	disk    Target
+	broken  string             // why the configuration on disk is refused, or "slow"
+	spawns  string             // "": they work
+	sockets string             // "open", "are slow", or why they fail
+	turns   int64              // of everybody's event loop
+	hung    map[WorkerID]int64 // the turn in which its loop stood still
+	manual  bool
+	problem error // the first objection
+}
+
+// tell runs a script and returns it with the outcome written anew.
+func tell(script string) (told string, err error) {
+	s, err := play(script)
+	return s.text.String(), err
+}
+
+// play runs a script.
+func play(script string) (s *story, err error) {
+	s = &story{witness: newWitness(), now: epoch, sockets: "open", hung: map[WorkerID]int64{}}
+	var text string
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%q: %v\n%s", text, p, usage(commands))
+		}
+	}()
+	for _, text = range strings.Split(strings.TrimRight(script, "\n"), "\n") {
+		if strings.HasPrefix(text, "    ") {
+			continue
+		}
+		s.text.WriteString(text + "\n")
+		if text != "" && text[0] != '#' {
+			s.do(text)
+		}
+		if s.problem != nil {
+			return s, fmt.Errorf("%q: %w", text, s.problem)
+		}
+	}
+	return s, nil
+}
+
+func (s *story) do(text string) {
+	words := strings.Fields(text)
+	for _, c := range commands {
+		if c.name == words[0] {
+			c.run(s, words[1:])
+			return
+		}
+	}
+	ev, ok := eventOf(text)
+	if !ok {
+		panic("no such command")
+	}
+	s.happen(ev)
+}
+
+// happen takes an event through the machine, and then what follows at once.
+func (s *story) happen(ev Event) {
+	for queue := []Event{ev}; len(queue) > 0 && s.problem == nil; queue = queue[1:] {
+		actions, err := s.witness.step(s.m, s.now, queue[0])
+		for _, a := range actions {
+			s.say(a)
+			if !s.manual {
+				queue = append(queue, s.outcome(a)...)
+			}
+		}
+		s.problem = err
+	}
+}
+
+// say prints an action, unless it is the every-second look at the heartbeats.
+func (s *story) say(a Action) {
+	if text := actionText(a); text != "" && (a != Action(Sample{}) || s.manual) {
+		fmt.Fprintf(&s.text, "    %-7v %s\n", (s.now - epoch).Round(time.Millisecond), text)
+	}
+}
+
+// outcome is what the world answers at once.
+func (s *story) outcome(a Action) []Event {
+	switch a := a.(type) {
+	case Spawn:
+		if s.spawns == "" {
+			return []Event{WorkerSpawned{ID: a.ID, PID: 100 + int(a.ID.Incarnation)}}
+		}
+		if s.spawns == "temporary" {
+			return []Event{SpawnFailed{ID: a.ID, Temporary: true, Reason: "fork: resource temporarily unavailable"}}
+		}
+		return []Event{SpawnFailed{ID: a.ID, Reason: "gunicorn: not found"}}
+	case OpenSockets:
+		switch s.sockets {
+		case "open":
+			return []Event{SocketsOpened{Generation: a.Generation}}
+		case "are slow":
+			return nil
+		}
+		return []Event{SocketsFailed{Generation: a.Generation, Reason: s.sockets}}
+	case LoadConfig:
+		return s.configuration(a.Caller)
+	case Sample:
+		return []Event{s.heartbeats()}
+	}
+	return nil
+}
+
+func (s *story) configuration(c Caller) []Event {
+	switch s.broken {
+	case "slow":
+		return nil
+	case "":
+		s.disk.Revision++
+		return []Event{ConfigLoaded{Caller: c, Target: s.disk}}
+	}
+	return []Event{ConfigRefused{Caller: c, Reason: s.broken}}
+}
+
+func (s *story) heartbeats() Event {
+	s.turns++
+	var ev HeartbeatsSampled
+	for _, slot := range s.m.Slots {
+		if w := slot.Serving; w != nil && w.State == Ready {
+			beat := Beat{ID: w.ID, Value: s.turns}
+			if turn, hung := s.hung[w.ID]; hung {
+				beat.Value = turn
+			}
+			ev.Beats = append(ev.Beats, beat)
+		}
+	}
+	return ev
+}
+
+func (s *story) newMachine(args []string) {
+	seed := uint64(1)
+	args = slices.DeleteFunc(args, func(word string) bool {
+		value, found := strings.CutPrefix(word, "seed=")
+		if found {
+			seed = uint64(number(value))
+		}
+		return found
+	})
+	s.disk = targetOf(defaultTarget, args)
+	m, err := New(Config{Target: s.disk, Seed: seed})
+	if err != nil {
+		panic(err)
+	}
+	s.m = m
+}
+
+func (s *story) writeDisk(args []string) {
+	switch args[0] {
+	case "broken":
+		s.broken = rest(args, 1)
+	case "slow":
+		s.broken = "slow"
+	default:
+		s.broken, s.disk = "", targetOf(s.disk, args)
+	}
+}
+
+func (s *story) wait(args []string) {
+	end := s.now + durationOf(args[0])
+	for turns := 0; ; turns++ {
+		at, ok := s.m.NextDeadline()
+		if !ok || at > end || s.problem != nil {
+			break
+		}
+		if turns > 10_000 {
+			panic("its deadlines do not come to an end")
+		}
+		s.now = max(s.now, at)
+		s.happen(Tick{})
+	}
+	s.now = end
+}
+
+func (s *story) hang(names []string) {
+	for _, n := range names {
+		s.hung[idOf(n)] = s.turns
+	}
+}
+
+func (s *story) recover(names []string) {
+	for _, n := range names {
+		delete(s.hung, idOf(n))
+	}
+}
+
+func (s *story) everybody(args []string) {
+	for _, slot := range slices.Clone(s.m.Slots) {
+		for _, w := range slot.workers() {
+			switch {
+			case args[0] == "ready" && w.State == Starting:
+				s.happen(WorkerSaidReady{ID: w.ID})
+			case args[0] == "gone" && w.State == Draining:
+				s.happen(WorkerExited{ID: w.ID, Clean: true, Reason: "exit code 0"})
+			case args[0] == "gone" && w.State == Aborting:
+				s.happen(WorkerExited{ID: w.ID, Reason: "killed by SIGABRT"})
+			case args[0] == "gone" && w.State == Killed:
+				s.happen(WorkerExited{ID: w.ID, Reason: "killed by SIGKILL"})
+			}
+		}
+	}
+}
+
+func (s *story) status([]string) {
+	st := s.m.Status(s.now)
+	fmt.Fprintf(&s.text, "    %s, generation %d, %s", st.State, st.Generation, slotCount(st.Slots))
+	if st.LastReload.Result != "" {
+		fmt.Fprintf(&s.text, "; last reload %s%s", st.LastReload.Result, colon(st.LastReload.Reason))
+	}
+	s.text.WriteString("\n")
+	for _, w := range st.Workers {
+		fmt.Fprintf(&s.text, "    %-5s generation %d %s", name(w.ID), w.Generation, w.State)
+		if w.Unwell {
+			s.text.WriteString(", unwell")
+		}
+		if w.RetryIn > 0 {
+			fmt.Fprintf(&s.text, ", next try in %v", w.RetryIn.Round(time.Millisecond))
+		}
+		fmt.Fprintf(&s.text, ", %d restarts\n", w.Restarts)
+	}
+}
+
+func (s *story) restore([]string) {
+	m, err := Restore(s.m.Snapshot())
+	if err != nil {
+		panic(err)
+	}
+	s.m = m
+}

@@ -1,0 +1,125 @@
+package supervise
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// trail is what happened to a machine, and when: enough to have it again.
+type trail struct {
+	target Target
+	seed   uint64
+	facts  []fact
+}
+
+type fact struct {
+	at Time
+	ev Event
+}
+
+// script writes the trail in the language of the stories.
+func (tr trail) script() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "machine %s seed=%d\nmanual\n", targetText(tr.target), tr.seed)
+	var now Time
+	for _, f := range tr.facts {
+		if f.at != now {
+			now = f.at
+			fmt.Fprintf(&b, "at %v\n", now-epoch)
+		}
+		fmt.Fprintln(&b, textOf(f.ev))
+	}
+	return b.String()
+}
+
+// replay has it all again on a new machine, and returns the first objection
+// and how many facts it took.
+func (tr trail) replay() (taken int, problem error) {
+	m, err := New(Config{Target: tr.target, Seed: tr.seed})
+	if err != nil {
+		return 0, err
+	}
+	w := newWitness()
+	for i, f := range tr.facts {
+		if _, err := w.step(m, f.at, f.ev); err != nil {
+			return i + 1, err
+		}
+	}
+	return len(tr.facts), nil
+}
+
+// shrunk leaves out facts, ever fewer at once, as long as an invariant is still
+// broken. The rest need not be what a real world could do; it only has to be
+// short. A trail whose objection does not come again stays as it is.
+func (tr trail) shrunk() trail {
+	taken, problem := tr.replay()
+	if problem == nil {
+		return tr
+	}
+	tr.facts = tr.facts[:taken]
+	for size := len(tr.facts) / 2; size > 0; size /= 2 {
+		for i := 0; i+size <= len(tr.facts); {
+			less := tr
+			less.facts = append(append([]fact(nil), tr.facts[:i]...), tr.facts[i+size:]...)
+			if taken, again := less.replay(); again != nil && kindOfProblem(again) == kindOfProblem(problem) {
+				less.facts = less.facts[:taken]
+				tr = less
+				continue
+			}
+			i += size
+		}
+	}
+	return tr
+}
+
+// kindOfProblem is the part of an objection that does not name anybody: I1, L1.
+func kindOfProblem(err error) string {
+	for _, word := range strings.FieldsFunc(err.Error(), func(r rune) bool { return r == ' ' || r == ':' }) {
+		if len(word) == 2 && (word[0] == 'I' || word[0] == 'L') {
+			return word
+		}
+	}
+	return ""
+}
+
+// TestTrailIsAStory proves that what a failure prints can be run as a story,
+// event by event, with every kind of event in it.
+func TestTrailIsAStory(t *testing.T) {
+	t.Parallel()
+	id := WorkerID{Slot: 1, Incarnation: 2}
+	facts := []Event{
+		Started{}, Tick{}, SignalReceived{Signal: SIGHUP, Terminal: TerminalGone}, SignalReceived{Signal: SIGUSR1},
+		ConfigLoaded{Caller: 1, Target: defaultTarget}, ConfigRefused{Caller: 1, Reason: "line 3: no"},
+		SocketsOpened{Generation: 1}, SocketsFailed{Generation: 1, Reason: "is taken"},
+		ReloadRequested{Caller: 2}, ReloadRequested{Caller: 2, Timeout: 1500}, ScaleRequested{Caller: 3, Workers: 4},
+		ScaleRequested{Caller: 3, Relative: true, Delta: 1}, ScaleRequested{Relative: true, Delta: -1},
+		RecycleRequested{ID: id, Reason: "it is old"}, UpgradeRequested{Caller: 4}, ReopenRequested{Caller: 5},
+		StopRequested{Caller: 6}, StopRequested{Now: true}, CallerLeft{Caller: 6},
+		WorkerSpawned{ID: id, PID: 77}, SpawnFailed{ID: id, Reason: "not found"}, SpawnFailed{ID: id, Temporary: true, Reason: "no memory"},
+		WorkerSaidReady{ID: id}, WorkerSaidLeaving{ID: id, Reason: "SIGTERM"}, WorkerSaidLeft{ID: id},
+		WorkerMisbehaved{ID: id, Reason: "garbage"}, WorkerExited{ID: id, Clean: true, Reason: "exit code 0"},
+		WorkerExited{ID: id, Reason: "exit code 1", Words: "no such module"},
+		HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 5}, {ID: WorkerID{Incarnation: 1}, Value: -6}}}, HeartbeatsSampled{},
+	}
+	seen := map[string]bool{}
+	for _, ev := range facts {
+		again, ok := eventOf(textOf(ev))
+		if !ok || fmt.Sprintf("%#v", again) != fmt.Sprintf("%#v", ev) {
+			t.Errorf("%q reads as %#v, not %#v", textOf(ev), again, ev)
+		}
+		seen[fmt.Sprintf("%T", ev)] = true
+	}
+	for _, name := range eventTypes(t) {
+		if !seen["supervise."+name] {
+			t.Errorf("%s is not tried", name)
+		}
+	}
+	tr := trail{target: defaultTarget, seed: 5}
+	for i, ev := range facts[:1] {
+		tr.facts = append(tr.facts, fact{epoch + Time(i), ev})
+	}
+	if _, err := play(tr.script()); err != nil {
+		t.Error(err)
+	}
+}
