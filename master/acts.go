@@ -1,0 +1,183 @@
+package master
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/process"
+	"prefork/master/supervise"
+)
+
+// perform does one action: a small method each. It never blocks.
+func (m *master) perform(a supervise.Action) []supervise.Event {
+	switch a := a.(type) {
+	case supervise.Spawn:
+		return m.spawn(a)
+	case supervise.Serve:
+		return m.serve(a)
+	case supervise.Drain:
+		m.with(a.ID, func(c *child) { c.drain(a.Deadline) })
+	case supervise.Abort:
+		m.with(a.ID, func(c *child) { c.signal(unix.SIGABRT) })
+	case supervise.Kill:
+		m.with(a.ID, (*child).kill)
+	case supervise.Sample:
+		return m.sample()
+	case supervise.LoadConfig:
+		return m.loadConfig(a)
+	case supervise.OpenSockets:
+		return m.openSlots(a)
+	case supervise.CloseSlot:
+		m.sockets.shrink(a.Slot)
+	case supervise.ReopenLogs:
+		if m.opts.Reopen != nil {
+			m.opts.Reopen()
+		}
+	case supervise.Answer:
+		m.callers.answer(a, m.machineStatus())
+	case supervise.Note:
+		m.journal.note(a)
+	case supervise.Announce:
+		m.announce(a)
+	case supervise.Exit: // the loop's
+	default:
+		panic(fmt.Sprintf("master: no method for action %T", a)) // the set is closed; every test would say so
+	}
+	return nil
+}
+
+// with calls f with the child, when it is still there.
+func (m *master) with(id supervise.WorkerID, f func(*child)) {
+	if c := m.children[id]; c != nil {
+		f(c)
+	}
+}
+
+// spawn starts a worker. Fork and exec take about a millisecond; everything
+// that takes longer happens in the child.
+func (m *master) spawn(a supervise.Spawn) []supervise.Event {
+	c, err := m.startChild(a)
+	if err != nil {
+		return []supervise.Event{supervise.SpawnFailed{ID: a.ID, Temporary: process.Temporary(err), Reason: err.Error()}}
+	}
+	m.children[a.ID] = c
+	c.watch(m.goroutines.Go)
+	return []supervise.Event{supervise.WorkerSpawned{ID: a.ID, PID: c.process.PID()}}
+}
+
+func (m *master) startChild(a supervise.Spawn) (*child, error) {
+	cfg, ok := m.configs[a.Revision]
+	if !ok {
+		return nil, fmt.Errorf("start worker: configuration %d is not kept any more", a.Revision)
+	}
+	board, err := ipc.NewScoreboard()
+	if err != nil {
+		return nil, err
+	}
+	mine, theirs, err := ipc.Pair()
+	if err != nil {
+		board.Close()
+		return nil, err
+	}
+	defer theirs.Close()
+	p, err := process.Start(process.Spec{
+		Program: m.program, Env: m.environ, Listeners: m.sockets.of(a.ID.Slot), IPC: theirs,
+		Slot: a.ID.Slot, Generation: a.Generation,
+	})
+	if err != nil {
+		board.Close()
+		mine.Close()
+		return nil, err
+	}
+	return &child{
+		id: a.ID, generation: a.Generation, revision: a.Revision,
+		process: p, conn: mine, board: board, settings: settingsFor(cfg),
+		post: m.post, print: m.journal.output, outputs: &m.outputs,
+		errsDone: make(chan struct{}), received: make(chan struct{}),
+	}, nil
+}
+
+func (m *master) serve(a supervise.Serve) (out []supervise.Event) {
+	m.with(a.ID, func(c *child) {
+		if err := c.conn.Send(ipc.Serve{}); err != nil {
+			c.conn.Close()
+			out = append(out, supervise.WorkerMisbehaved{ID: a.ID, Reason: "it does not take messages: " + err.Error()})
+		}
+	})
+	return out
+}
+
+// sample reads every scoreboard. One that was overwritten is reported once, and
+// its worker's channel closed: without heartbeats it can no longer be judged,
+// and it is told to leave by signal. Who has said ready has a heart, whatever that
+// says: a zero is no way out.
+func (m *master) sample() []supervise.Event {
+	var beats []supervise.Beat
+	var out []supervise.Event
+	for id, c := range m.children {
+		if c.garbage {
+			continue
+		}
+		counters, err := c.board.Read()
+		if err != nil {
+			c.garbage = true
+			c.conn.Close()
+			out = append(out, supervise.WorkerMisbehaved{ID: id, Reason: err.Error()})
+			continue
+		}
+		if c.saidReady.Load() {
+			beats = append(beats, supervise.Beat{ID: id, Value: counters.Beat})
+		}
+	}
+	return append(out, supervise.HeartbeatsSampled{Beats: beats})
+}
+
+// loadConfig resolves the configuration again and keeps it as a new revision.
+func (m *master) loadConfig(a supervise.LoadConfig) []supervise.Event {
+	cfg, err := m.opts.Load()
+	if err == nil {
+		cfg, err = resolve(cfg)
+	}
+	if err != nil {
+		return []supervise.Event{supervise.ConfigRefused{Caller: a.Caller, Reason: err.Error()}}
+	}
+	m.forgetConfigs()
+	return []supervise.Event{supervise.ConfigLoaded{Caller: a.Caller, Target: m.keepConfig(cfg)}}
+}
+
+func (m *master) openSlots(a supervise.OpenSockets) []supervise.Event {
+	if err := m.sockets.grow(a.Slots); err != nil {
+		return []supervise.Event{supervise.SocketsFailed{Generation: a.Generation, Reason: err.Error()}}
+	}
+	return []supervise.Event{supervise.SocketsOpened{Generation: a.Generation}}
+}
+
+func (m *master) announce(a supervise.Announce) {
+	m.journal.state(a.State)
+	if a.State == supervise.StateServing && !m.bannerShown {
+		m.bannerShown = true
+		if m.opts.Banner != nil {
+			m.opts.Banner(m.serving())
+		}
+	}
+}
+
+// handled forgets a child once the machine has dealt with its exit.
+func (m *master) handled(ev supervise.Event) {
+	exited, ok := ev.(supervise.WorkerExited)
+	if !ok {
+		return
+	}
+	m.with(exited.ID, func(c *child) {
+		if c.endGroup() {
+			m.journal.note(supervise.Note{
+				Level: supervise.Warn, Text: "processes that the worker had started are killed", ID: c.id,
+				Generation: c.generation, PID: c.process.PID(), Reason: "they have outlived it in its process group",
+			})
+		}
+		c.close()
+		delete(m.children, c.id)
+	})
+}

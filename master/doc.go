@@ -1,0 +1,25 @@
+// Package master is the shell around package supervise: it turns signals,
+// requests, messages and deaths into events, and actions into effects. It
+// decides nothing.
+//
+//	signals ─────┐
+//	control ─────┤                                   ┌─► children  spawn, serve, drain, abort, kill
+//	workers' IPC ┼─► events ─► loop ─► Step ─► acts ─┼─► sockets   one group for each address
+//	workers' end ┤     ▲                             ├─► journal   log lines, event stream
+//	deadlines ───┘     └──── outcomes ───────────────┴─► callers   answers
+//
+// It promises that one goroutine, the loop, owns the machine, the sockets, the
+// table of children and the callers; that no action blocks it; and that Run,
+// when it returns, has left nothing behind: no process, no goroutine, no
+// socket file, no pid file.
+//
+// # Goroutines
+//
+// The loop; one for each signal; the control server's; the journal's writer; and
+// for each child four: one waits for its end, one receives its messages, two
+// read its output. All end with Run.
+//
+// An effect whose outcome is known at once (a spawn, an opened socket) puts it
+// on a queue that the loop empties before its next select. Sending it on the
+// events channel from the loop's own goroutine would deadlock once that is full.
+package master

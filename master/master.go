@@ -1,0 +1,249 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"prefork/ipc"
+	"prefork/master/config"
+	"prefork/master/control"
+	"prefork/master/process"
+	"prefork/master/supervise"
+)
+
+// Options is what a master is started with. Every field but Reopen and Banner
+// is required.
+type Options struct {
+	Config config.Config                 // valid
+	Load   func() (config.Config, error) // resolves the configuration again, for a reload
+	Log    *logrus.Logger                // its Out must not block: see Outlet
+	Reopen func()                        // reopens the log files; nil: there are none
+	Banner func(Serving)                 // called once, when the first generation serves
+	// Program is the built-in worker's argument vector, beginning with
+	// process.Self.
+	Program []string
+	Environ []string // the master's own environment; workers get what is theirs of it
+	Version string
+}
+
+// Serving is what can be said when the first generation serves.
+type Serving struct {
+	Name      string
+	PID       int
+	Addresses []string // resolved: no port 0
+	Workers   int
+	App       string
+	Control   string // path of the control socket
+}
+
+// goodbyeTimeout bounds how long a stopping master waits for operators who
+// still read their answer, and for children that do not die of SIGKILL.
+const goodbyeTimeout = 2 * time.Second
+
+// master is the shell: what the loop owns, and the way in for everybody else.
+type master struct {
+	opts    Options
+	program []string
+	environ []string
+	began   time.Time
+	control string // path
+	lock    *control.Lock
+
+	// The loop's own; others ask for it through loop.tasks.
+	loop         *loop
+	sockets      *sockets
+	children     map[supervise.WorkerID]*child
+	configs      map[uint64]config.Config // by revision
+	lastRevision uint64
+	bannerShown  bool
+
+	journal    journal
+	callers    callers
+	outputs    outputs
+	goroutines sync.WaitGroup
+	ended      chan struct{} // closed when the loop has ended
+}
+
+// Run starts a master and returns when it has stopped, with the exit code of
+// the program. The error says why nothing could be started; then nothing is
+// left behind.
+func Run(opts Options) (code int, err error) {
+	sigs := catchSignals()
+	if opts.Config, err = resolve(opts.Config); err != nil {
+		return 1, err
+	}
+	m := newMaster(opts)
+	undo, err := m.claim()
+	defer undo()
+	if err != nil {
+		return 1, err
+	}
+	if err := m.prepare(); err != nil {
+		return 1, err
+	}
+	server, err := control.Serve(control.Config{Path: m.control, Lock: m.lock, Backend: m, Report: m.journal.report})
+	if err != nil {
+		m.sockets.close()
+		return 1, err
+	}
+	sigs.pass(m.goroutines.Go, m.post, m.ended)
+	code = m.loop.run()
+	m.goodbye(server)
+	return code, nil
+}
+
+func newMaster(opts Options) *master {
+	m := &master{
+		opts: opts, program: opts.Program, environ: process.Inheritable(opts.Environ), began: time.Now(),
+		control:  controlPath(opts.Config),
+		children: map[supervise.WorkerID]*child{}, configs: map[uint64]config.Config{},
+		journal: journal{log: opts.Log, hub: control.NewHub()},
+		callers: callers{waiting: map[supervise.Caller]caller{}},
+		outputs: outputs{open: map[io.Closer]struct{}{}},
+		ended:   make(chan struct{}),
+	}
+	m.loop = &loop{
+		effects: m, events: make(chan supervise.Event, eventsMax), tasks: make(chan func()),
+		now:   func() supervise.Time { return supervise.Time(ipc.Monotonic()) },
+		check: m.checkInvariants,
+	}
+	return m
+}
+
+// resolve replaces what depends on the machine: auto is as many workers as CPUs.
+func resolve(cfg config.Config) (config.Config, error) {
+	if cfg.Workers == 0 {
+		cfg.Workers = min(usableCPUs(), supervise.SlotsMax)
+	}
+	return cfg, cfg.Validate()
+}
+
+func controlPath(cfg config.Config) string {
+	if cfg.Control != "" {
+		return cfg.Control
+	}
+	return config.ControlPath(cfg.Name, os.Geteuid(), os.Getenv("XDG_RUNTIME_DIR"))
+}
+
+// claim makes this process the one master of its name: the lock, then the pid
+// file. Undo gives back whatever was claimed, also after an error.
+func (m *master) claim() (undo func(), err error) {
+	var steps []func()
+	undo = func() {
+		for i := len(steps) - 1; i >= 0; i-- {
+			steps[i]()
+		}
+	}
+	lock, err := control.TakeLock(filepath.Join(filepath.Dir(m.control), m.opts.Config.Name+".lock"))
+	if err != nil {
+		return undo, err
+	}
+	m.lock = lock
+	steps = append(steps, func() { _ = lock.Close() }) // the process ends: the kernel gives it back in any case
+	if path := m.opts.Config.PIDFile; path != "" {
+		if err := writePIDFile(path); err != nil {
+			return undo, err
+		}
+		steps = append(steps, func() { removePIDFile(path) })
+	}
+	return undo, nil
+}
+
+// prepare opens the sockets and makes the machine. After an error nothing of
+// it is left.
+func (m *master) prepare() error {
+	sockets, err := openSockets(m.opts.Config.Listen, m.opts.Config.Workers)
+	if err != nil {
+		return err
+	}
+	machine, err := supervise.New(supervise.Config{Target: m.keepConfig(m.opts.Config), Seed: uint64(ipc.Monotonic())})
+	if err != nil {
+		sockets.close()
+		return err
+	}
+	m.sockets, m.loop.machine = sockets, machine
+	return nil
+}
+
+// post brings an event to the loop. Once that has ended, nobody wants it.
+func (m *master) post(ev supervise.Event) {
+	select {
+	case m.loop.events <- ev:
+	case <-m.ended:
+	}
+}
+
+// goodbye ends everything that the loop has not ended, in an order that lets
+// every caller read its answer.
+func (m *master) goodbye(server *control.Server) {
+	close(m.ended)
+	m.sockets.close()
+	m.journal.hub.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	defer cancel()
+	_ = server.Shutdown(ctx) // who has not read by now will not
+	m.waitForGoroutines(ctx)
+}
+
+// waitForGoroutines gives the last output of the workers its time. What is open
+// then is held by processes that have outlived their workers, and ends here.
+func (m *master) waitForGoroutines(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		m.goroutines.Wait()
+		close(done)
+	}()
+	patience := time.NewTimer(wordsTimeout)
+	defer patience.Stop()
+	select {
+	case <-done:
+		return
+	case <-patience.C:
+		m.outputs.closeAll()
+	}
+	select {
+	case <-done:
+	case <-ctx.Done(): // a child in uninterruptible sleep; the machine has noted it
+	}
+}
+
+// checkInvariants notes a broken invariant, and the master serves on: a wrong
+// decision is no reason to take everybody down.
+func (m *master) checkInvariants(machine *supervise.Machine) {
+	if err := machine.Check(); err != nil {
+		m.journal.note(supervise.Note{Level: supervise.Error, Text: "invariant broken, please report it", Reason: err.Error(), Words: string(machine.Snapshot())})
+	}
+}
+
+func (m *master) serving() Serving {
+	cfg := m.opts.Config
+	return Serving{
+		Name: cfg.Name, PID: os.Getpid(), Addresses: m.sockets.addresses(),
+		Workers: m.machineStatus().Slots, App: cfg.App, Control: m.control,
+	}
+}
+
+// writePIDFile writes the file at once under its name: it is information only,
+// the lock is what keeps a second master out.
+func writePIDFile(path string) error {
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return fmt.Errorf("write pid file: %w: choose another path with --pid-file, or leave it out", err)
+	}
+	return nil
+}
+
+// removePIDFile removes the file if it still speaks of this process.
+func removePIDFile(path string) {
+	b, err := os.ReadFile(path)
+	if err == nil && string(b) == strconv.Itoa(os.Getpid())+"\n" {
+		_ = os.Remove(path) // information only
+	}
+}

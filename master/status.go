@@ -1,0 +1,99 @@
+package master
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"time"
+
+	"prefork/ipc"
+	"prefork/master/control"
+	"prefork/master/supervise"
+)
+
+// Status answers GET /v1/status. What the loop owns is copied by the loop;
+// what /proc knows is read afterwards, outside of it.
+func (m *master) Status(ctx context.Context) (control.Status, error) {
+	var st control.Status
+	if err := m.ask(ctx, func() { st = m.status() }); err != nil {
+		return control.Status{}, err
+	}
+	for i := range st.Workers {
+		if w := &st.Workers[i]; w.PID != 0 {
+			w.RSSBytes, w.CPUSeconds = usage(w.PID)
+		}
+	}
+	return st, nil
+}
+
+// Subscribe answers GET /v1/events.
+func (m *master) Subscribe(since time.Duration) control.Subscription {
+	return m.journal.hub.Subscribe(since)
+}
+
+// ask lets the loop run a question and waits for it.
+func (m *master) ask(ctx context.Context, question func()) error {
+	done := make(chan struct{})
+	select {
+	case m.loop.tasks <- func() { question(); close(done) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-m.ended:
+		return os.ErrClosed
+	}
+	<-done // the loop has taken it and does not stop in the middle
+	return nil
+}
+
+func (m *master) machineStatus() supervise.Status {
+	return m.loop.machine.Status(supervise.Time(ipc.Monotonic()))
+}
+
+// status is the answer but for the figures of /proc.
+func (m *master) status() control.Status {
+	ms := m.machineStatus()
+	st := control.Status{
+		Name: m.opts.Config.Name, PID: os.Getpid(), Version: m.opts.Version,
+		State: string(ms.State), Generation: ms.Generation,
+		UptimeSeconds: time.Since(m.began).Seconds(),
+		Steering:      "off", Helpers: 0,
+		Listen:  []control.ListenStatus{},
+		Workers: []control.WorkerStatus{},
+		LastReload: control.ReloadStatus{
+			Result: string(ms.LastReload.Result), Seconds: ms.LastReload.Took.Seconds(), Error: ms.LastReload.Reason,
+		},
+	}
+	for i, address := range m.sockets.addresses() {
+		st.Listen = append(st.Listen, control.ListenStatus{Name: strconv.Itoa(i), Address: address, ReusePort: true})
+	}
+	for _, w := range ms.Workers {
+		st.Workers = append(st.Workers, m.workerStatus(w))
+	}
+	return st
+}
+
+func (m *master) workerStatus(w supervise.WorkerStatus) control.WorkerStatus {
+	ws := control.WorkerStatus{
+		Slot: w.ID.Slot, Incarnation: w.ID.Incarnation, Generation: w.Generation, PID: w.PID,
+		State: stateWord(w), Steered: w.State == supervise.Ready,
+		AcceptQueue: m.sockets.queue(w.ID.Slot),
+		AgeSeconds:  w.Age.Seconds(), Restarts: w.Restarts, RetryInSeconds: w.RetryIn.Seconds(),
+	}
+	m.with(w.ID, func(c *child) {
+		if n, err := c.board.Read(); err == nil {
+			ws.Connections, ws.Accepted, ws.Helped, ws.Requests = n.Connections, n.Accepted, n.Helped, n.Requests
+		}
+	})
+	return ws
+}
+
+// stateWord is the state as the status document spells it.
+func stateWord(w supervise.WorkerStatus) string {
+	switch {
+	case w.State == supervise.Ready && w.Unwell:
+		return "unwell"
+	case w.State == supervise.Killed: // it is on its way out, as one that aborts
+		return supervise.Aborting.String()
+	}
+	return w.State.String()
+}
