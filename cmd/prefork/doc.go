@@ -1,0 +1,14 @@
+// Command prefork is what operators type. It is a function of its arguments
+// and environment: flags go in; a running master (run), a request to one
+// (status, reload, scale, …) or a line that says what is wrong comes out.
+//
+//	arrange.go   arguments in an order that the flag parser understands
+//	settings.go  one table: flags, their help, and what they set in the configuration
+//	serve.go     run: logs, banner, and the master itself
+//	request.go   reload, upgrade, scale, stop, reopen: ask the master and wait
+//	show.go      status, events, version: print what is there
+//	exit.go      exit codes and error lines
+//
+// The same binary is also the exec step and the built-in worker: the master
+// starts it with a first argument that no operator types.
+package main
