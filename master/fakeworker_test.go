@@ -30,6 +30,7 @@ type worker struct {
 	told   chan ipc.Message
 	signal chan os.Signal
 	stall  chan struct{} // closed to stop the heart
+	still  chan struct{} // closed when it has stopped
 }
 
 // behaviours are what workers can do wrong. The words after the first one are
@@ -85,13 +86,9 @@ var behaviours = map[string]func(w *worker, args []string) int{
 		return w.awaitSignal()
 	},
 	// scribble AT VALUE overwrites its scoreboard once it serves, and serves on.
-	"scribble": func(w *worker, args []string) int {
-		w.begin()
-		w.serve()
-		close(w.stall) // or the next beat would repair it
-		w.scribble(mustNumber(args[0]), args[1])
-		return w.awaitSignal()
-	},
+	"scribble": func(w *worker, args []string) int { w.scribble(args); return w.awaitSignal() },
+	// scribble-deaf does so too, and cannot be told to leave.
+	"scribble-deaf": func(w *worker, args []string) int { w.scribble(args); return forever() },
 	// stall serves, but its heart stops.
 	"stall": func(w *worker, _ []string) int {
 		w.begin()
@@ -115,7 +112,7 @@ var behaviours = map[string]func(w *worker, args []string) int{
 
 // beWorker reads its behaviour: of this life, of its slot, or of all slots.
 func beWorker(args []string) int {
-	w := &worker{slot: mustNumber(os.Getenv("PREFORK_SLOT")), told: make(chan ipc.Message, 8), signal: make(chan os.Signal, 8), stall: make(chan struct{})}
+	w := &worker{slot: mustNumber(os.Getenv("PREFORK_SLOT")), told: make(chan ipc.Message, 8), signal: make(chan os.Signal, 8), stall: make(chan struct{}), still: make(chan struct{})}
 	words := []string{"good"}
 	once := filepath.Join(args[0], strconv.Itoa(w.slot)+".once")
 	for _, path := range []string{once, filepath.Join(args[0], strconv.Itoa(w.slot)), filepath.Join(args[0], "all")} {
@@ -175,6 +172,7 @@ func (w *worker) begin() {
 }
 
 func (w *worker) beat() {
+	defer close(w.still)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -275,12 +273,17 @@ func (w *worker) babble(what string) {
 	}
 }
 
-// scribble writes eight bytes into its scoreboard.
-func (w *worker) scribble(at int, value string) {
+// scribble serves and writes eight bytes, VALUE, into its scoreboard.
+func (w *worker) scribble(args []string) {
+	w.begin()
+	w.serve()
+	close(w.stall) // or the next beat would repair it
+	<-w.still
 	memory, err := unix.Mmap(int(w.file.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	must(err)
-	n, err := strconv.ParseUint(value, 0, 64)
+	n, err := strconv.ParseUint(args[1], 0, 64)
 	must(err)
+	at := mustNumber(args[0])
 	for i := range 8 {
 		memory[at+i] = byte(n >> (8 * i))
 	}

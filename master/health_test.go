@@ -25,23 +25,22 @@ const (
 func TestOverwrittenScoreboard(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 3)
+	r.orders.DrainTimeout = 3 * time.Second // some samples long
 	r.behaveOnce(t, 1, "scribble "+magicAt+" 0x4141414141414141")
-	r.behaveOnce(t, 2, "scribble "+versionAt+" 0xffffffffffffffff")
+	r.behaveOnce(t, 2, "scribble-deaf "+versionAt+" 0xffffffffffffffff")
 	r.start(t)
-	for slot, want := range map[int]string{1: "magic 0x4141414141414141", 2: "version 4294967295"} {
-		line := r.log.await(t, brokeProtocol, slot)
-		line.mustSay(t, "reason", want)
-		exit := r.log.await(t, "worker exited", slot)
-		exit.mustSay(t, "reason", "exit code 0")
-		exit.mustSay(t, "state_from", "draining")
-	}
-	st := r.awaitReady(t, 3)
-	for slot := 1; slot < 3; slot++ {
+	for slot, want := range map[int]struct{ broken, exit string }{
+		1: {"magic 0x4141414141414141", "exit code 0"},
+		2: {"version 4294967295", "killed by SIGKILL"},
+	} {
+		r.log.await(t, brokeProtocol, slot).mustSay(t, "reason", want.broken)
+		r.log.await(t, "worker exited", slot).mustSay(t, "reason", want.exit)
 		if got := r.log.count(brokeProtocol, slot); got != 1 {
 			t.Errorf("slot %d: %d lines about it, want one", slot, got)
 		}
 	}
-	if st.Workers[0].Incarnation != 1 {
+	r.log.await(t, "worker exited", 1).mustSay(t, "state_from", "draining")
+	if st := r.awaitReady(t, 3); st.Workers[0].Incarnation != 1 {
 		t.Error("the well-behaved worker was replaced")
 	}
 	if got := r.log.count("worker is aborting", noSlot); got != 0 {

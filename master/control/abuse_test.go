@@ -422,7 +422,10 @@ func TestShutdownIsBounded(t *testing.T) {
 					l.grace = 10 * time.Millisecond
 				}
 			})
-			t.Cleanup(func() { close(release) }) // BEFORE startServer's own, which shuts down again
+			t.Cleanup(func() { // BEFORE startServer's own, which shuts down again
+				close(release)
+				s.limits.grace = patience
+			})
 			answered := make(chan error, 1)
 			go func() {
 				_, err := Dial(s.path).Do(t.Context(), Command{Verb: Reload})

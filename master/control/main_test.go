@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 		os.Exit(playChild(name, os.Args[1:]))
 	}
 	flag.Parse()
+	syscall.Umask(0o022) // else t.TempDir may be a folder that others can write to, which we refuse
 	before := openFDs()
 	code := m.Run()
 	if code == 0 && !isFuzzing() {
@@ -135,6 +136,9 @@ func startChild(t *testing.T, uid int, name string, args ...string) *child {
 	cmd.Env = append(os.Environ(), childEnv+"="+name)
 	cmd.Stderr = os.Stderr
 	if uid != os.Geteuid() {
+		if err := os.Chmod("/proc/self/exe", 0o755); err != nil { // a strict umask made it ours alone
+			t.Fatal(err)
+		}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	}
 	stdin, err := cmd.StdinPipe()

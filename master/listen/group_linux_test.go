@@ -274,31 +274,51 @@ func TestTimeWaitDoesNotReadAsTaken(t *testing.T) {
 // claim neither refuses nor resets it.
 func TestClaimAnswersNobody(t *testing.T) {
 	t.Parallel()
-	g := mustOpen(t, mustParse(t, "127.0.0.1:0"), 0)
-	client, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	for _, c := range []struct{ name, listen, client string }{
+		{"IPv4", "127.0.0.1:0", "127.0.0.1"},
+		{"IPv6", "[::1]:0", "::1"},
+		{"IPv4 to both", "[::]:0", "127.0.0.1"},
+		{"IPv6 to both", "[::]:0", "::1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			g := mustOpen(t, mustParse(t, c.listen), 0)
+			port := netip.MustParseAddrPort(g.Address()).Port()
+			client := beginConnect(t, netip.AddrPortFrom(netip.MustParseAddr(c.client), port))
+			if err := g.Add(0); err != nil {
+				t.Fatal(err)
+			}
+			// The kernel sends its SYN again after a second.
+			connected := []unix.PollFd{{Fd: int32(client), Events: unix.POLLOUT}}
+			if n, err := unix.Poll(connected, int(testproc.Patience.Milliseconds())); n != 1 || err != nil {
+				t.Fatalf("wait for the connection: got %d, %v", n, err)
+			}
+			if code, err := unix.GetsockoptInt(client, unix.SOL_SOCKET, unix.SO_ERROR); code != 0 || err != nil {
+				t.Errorf("the client: %v (%v), want a connection", syscall.Errno(code), err)
+			}
+			if got := mustQueue(t, g.FD(0)); got != 1 {
+				t.Errorf("%d connections wait in slot 0, want 1", got)
+			}
+		})
+	}
+}
+
+// beginConnect sends a SYN and does not wait for what comes of it.
+func beginConnect(t *testing.T, to netip.AddrPort) (client int) {
+	t.Helper()
+	domain, name := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Addr: to.Addr().As16(), Port: int(to.Port())})
+	if to.Addr().Is4() {
+		domain, name = unix.AF_INET, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}
+	}
+	client, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = unix.Close(client) }()
-	addr := netip.MustParseAddrPort(g.Address())
-	err = unix.Connect(client, &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())})
-	if !errors.Is(err, unix.EINPROGRESS) {
+	t.Cleanup(func() { _ = unix.Close(client) })
+	if err := unix.Connect(client, name); !errors.Is(err, unix.EINPROGRESS) {
 		t.Fatalf("connect: got %v, want %v", err, unix.EINPROGRESS)
 	}
-	if err := g.Add(0); err != nil {
-		t.Fatal(err)
-	}
-	// The kernel sends its SYN again after a second.
-	connected := []unix.PollFd{{Fd: int32(client), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(connected, int(testproc.Patience.Milliseconds())); n != 1 || err != nil {
-		t.Fatalf("wait for the connection: got %d, %v", n, err)
-	}
-	if code, err := unix.GetsockoptInt(client, unix.SOL_SOCKET, unix.SO_ERROR); code != 0 || err != nil {
-		t.Errorf("the client: %v (%v), want a connection", syscall.Errno(code), err)
-	}
-	if got := mustQueue(t, g.FD(0)); got != 1 {
-		t.Errorf("%d connections wait in slot 0, want 1", got)
-	}
+	return client
 }
 
 // Many masters at once: one gets the address, and the others learn that.

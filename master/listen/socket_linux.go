@@ -30,7 +30,7 @@ func openListener(addr config.Address) (int, error) {
 func openClaim(addr config.Address) (int, error) {
 	// reusePort comes AFTER listen has found nobody: it lets the group's own
 	// sockets pass, and the kernel looks at it whenever one is bound.
-	return openSocket(addr, reuseAddress, chooseFamilies, bind, dropEverything, listen, reusePort)
+	return openSocket(addr, reuseAddress, chooseFamilies, bind, deafen, listen, reusePort)
 }
 
 // step is one thing to do with a new socket for addr.
@@ -81,13 +81,19 @@ func chooseFamilies(fd int, addr config.Address) error {
 	return setOption(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 }
 
-// dropEverything makes the socket deaf: a packet that its filter drops was never
-// there, and the client sends it again after a second.
-func dropEverything(fd int, _ config.Address) error {
-	drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
-	program := unix.SockFprog{Len: 1, Filter: &drop}
-	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
-	return os.NewSyscallError("setsockopt", err)
+// deafen makes the socket drop every packet that was forwarded or sent with a
+// usual lifetime, as if it had never come; the client sends it again after a
+// second. TTL and hop limit must be 255 (IP_MINTTL, ip(7), IPV6_MINHOPCOUNT,
+// RFC 5082). A socket filter would drop those too, but Linux 6.18 gives
+// SO_ATTACH_FILTER to nobody without privilege.
+func deafen(fd int, addr config.Address) error {
+	const hopsMax = 255
+	if addr.IP.Is6() {
+		if err := setOption(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, hopsMax); err != nil {
+			return err
+		}
+	}
+	return setOption(fd, unix.IPPROTO_IP, unix.IP_MINTTL, hopsMax) // also IPv4 on an IPv6 socket
 }
 
 func bind(fd int, addr config.Address) error {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		testproc.Command{Name: "starving-master", Run: starvingMaster},
 		testproc.Command{Name: "limited-master", Run: limitedMaster},
 		testproc.Command{Name: "deleted-master", Run: deletedMaster},
-		testproc.Command{Name: "reuse-pid", Run: reusePID},
+		testproc.Command{Name: "reuse-pid", Run: reusePID, Indirect: true}, // its test needs root
 	))
 }
 
