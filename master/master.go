@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -142,7 +141,7 @@ func (m *master) claim() (undo func(), err error) {
 			steps[i]()
 		}
 	}
-	lock, err := control.TakeLock(filepath.Join(filepath.Dir(m.control), m.opts.Config.Name+".lock"))
+	lock, err := control.TakeLock(config.LockPath(m.control, m.opts.Config.Name))
 	if err != nil {
 		return undo, err
 	}

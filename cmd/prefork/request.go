@@ -33,7 +33,11 @@ func dial(c *cli.Context) (*control.Client, error) {
 
 // ask carries one command to the master and turns a bad answer into an error.
 func ask(c *cli.Context, client *control.Client, cmd control.Command) (control.Answer, error) {
-	a, err := client.Do(c.Context, cmd)
+	// The master answers when it is done, and a stop may take as long as the
+	// longest drain-timeout; the client's own limit is shorter than that.
+	ctx, cancel := context.WithTimeout(c.Context, config.TimeoutMax)
+	defer cancel()
+	a, err := client.Do(ctx, cmd)
 	if err != nil {
 		return a, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,6 +41,11 @@ func serve(c *cli.Context, env environment) error {
 	cfg, err := load()
 	if err != nil {
 		return err
+	}
+	if cfg.Control != "" { // what the banner shows must be right from every folder
+		if cfg.Control, err = filepath.Abs(cfg.Control); err != nil {
+			return err
+		}
 	}
 	outlet, err := master.NewOutlet(cfg.LogFile, env.stderr)
 	if err != nil {
