@@ -4,7 +4,7 @@
 //
 //	list of mutants ──► overlay (no file in the tree is changed) ──► go test -c
 //	                                                                     │
-//	                     table: mutant, killed by which tests ◄── each test by itself
+//	                     table: mutant, killed by which test ◄── until one fails
 //
 // Run it from the root of the repository:
 //

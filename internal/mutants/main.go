@@ -44,7 +44,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 			return 1
 		}
 	}
-	if slices.ContainsFunc(verdicts, func(v verdict) bool { return v.err != nil || len(v.killedBy) == 0 }) {
+	if slices.ContainsFunc(verdicts, func(v verdict) bool { return v.err != nil || v.killedBy == "" }) {
 		return 1
 	}
 	return 0
@@ -87,12 +87,12 @@ func checkUnchanged(list []mutant) error {
 			return err
 		}
 		defer os.RemoveAll(scratch)
-		failed, err := failingTests(scratch, pkg)
+		failed, err := firstFailing(scratch, pkg)
 		if err != nil {
 			return err
 		}
-		if len(failed) > 0 {
-			return fmt.Errorf("%v of %s fail without any mutant: repair them first", failed, pkg)
+		if failed != "" {
+			return fmt.Errorf("%s of %s fails without any mutant: repair it first", failed, pkg)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -12,8 +13,8 @@ func (v verdict) line() string {
 	switch {
 	case v.err != nil:
 		outcome = "NOT TRIED: " + v.err.Error()
-	case len(v.killedBy) > 0:
-		outcome = "killed by " + strings.Join(v.killedBy, ", ")
+	case v.killedBy != "":
+		outcome = "killed by " + v.killedBy
 	}
 	return fmt.Sprintf("%-34s %6s  %s", v.mutant.name, v.took.Round(100*time.Millisecond), outcome)
 }
@@ -25,17 +26,13 @@ func page(verdicts []verdict) string {
 	fmt.Fprintf(&b, `# Planted bugs and the tests that find them
 
 Written by `+"`go run ./internal/mutants -write`"+`; do not edit. Each of these %d changes breaks one thing; the
-package is built with it, and each test is run by itself. A mutant that no test kills fails the run.
+package is built with it, and its tests are run until one fails. A mutant that no test kills fails the run.
 
 | mutant | what it breaks | killed by |
 |---|---|---|
 `, len(verdicts))
 	for _, v := range verdicts {
-		killers := "**nobody**"
-		if len(v.killedBy) > 0 {
-			killers = strings.Join(v.killedBy, ", ")
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", v.mutant.name, v.mutant.breaks, killers)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", v.mutant.name, v.mutant.breaks, cmp.Or(v.killedBy, "**nobody**"))
 	}
 	return b.String()
 }

@@ -6,75 +6,76 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"time"
 )
 
 // testTimeout ends a mutant that loops; long, because the machine may be busy.
-const testTimeout = 5 * time.Minute
+const testTimeout = time.Minute
 
-// testArgs makes the tests of the package quick: they need to find one bug.
-var testArgs = []string{"-test.short", "-schedules=400", "-test.timeout=" + testTimeout.String()}
+// testArgs makes the tests of the package quick: they need to find one bug. One
+// after the other, so that the same one is first each time.
+var testArgs = []string{"-test.short", "-test.parallel=1", "-test.failfast", "-schedules=400", "-test.timeout=" + testTimeout.String()}
 
 // verdict is what became of a mutant.
 type verdict struct {
 	mutant   mutant
-	killedBy []string // names of tests; none: it survived
+	killedBy string // the first test that failed; "": it survived
 	took     time.Duration
 	err      error // it could not be tried
 }
 
-// try applies a mutant and runs each test of its package by itself.
+// try applies a mutant and runs the tests of its package until one fails.
 func try(m mutant) verdict {
 	began := time.Now()
-	killedBy, err := failing(m)
+	killedBy, err := killer(m)
 	return verdict{mutant: m, killedBy: killedBy, took: time.Since(began), err: err}
 }
 
-// failing returns the tests of the package that fail with the mutant.
-func failing(m mutant) ([]string, error) {
+// killer returns the first test of the package that fails with the mutant.
+func killer(m mutant) (string, error) {
 	scratch, err := os.MkdirTemp("", "mutant-")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer os.RemoveAll(scratch)
 	text, err := m.apply()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	overlay, err := writeOverlay(scratch, m.file, text)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return failingTests(scratch, "./"+filepath.Dir(m.file), "-overlay="+overlay)
+	return firstFailing(scratch, "./"+filepath.Dir(m.file), "-overlay="+overlay)
 }
 
-// failingTests builds the tests of a package and returns those that fail.
-func failingTests(scratch, pkg string, buildArgs ...string) (failed []string, err error) {
+// firstFailing builds the tests of a package and runs them until one fails; ""
+// when none does.
+func firstFailing(scratch, pkg string, buildArgs ...string) (string, error) {
 	program := filepath.Join(scratch, "tests")
 	build := exec.Command("go", append(append([]string{"test", "-c", "-o", program}, buildArgs...), pkg)...)
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build tests of %s: %w\n%s", pkg, err, out)
+		return "", fmt.Errorf("build tests of %s: %w\n%s", pkg, err, out)
 	}
-	names, err := run(program, pkg, "-test.list=.")
-	if err != nil {
-		return nil, fmt.Errorf("list tests of %s: %w\n%s", pkg, err, names)
+	tests := exec.Command(program, testArgs...)
+	tests.Dir = pkg // where go test would run it
+	if out, err := tests.CombinedOutput(); err != nil {
+		return firstFailure(string(out)), nil
 	}
-	for _, name := range strings.Fields(names) {
-		if _, err := run(program, pkg, append([]string{"-test.run=^" + name + "$"}, testArgs...)...); err != nil {
-			failed = append(failed, name)
-		}
-	}
-	return failed, nil
+	return "", nil
 }
 
-// run runs a test program where go test would, in the folder of its package.
-func run(program, dir string, args ...string) (string, error) {
-	cmd := exec.Command(program, args...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+// firstFailure finds the name of the test that failed, or that was running when
+// the program panicked or ran out of time.
+func firstFailure(out string) string {
+	if name := failure.FindStringSubmatch(out); name != nil {
+		return name[1] + name[2]
+	}
+	return "a crash outside of the tests"
 }
+
+var failure = regexp.MustCompile(`--- FAIL: (Test\w+)|\t(Test\w+) \(\d`)
 
 // writeOverlay writes what the go command wants for -overlay: a file that says
 // which other file stands in for the one in the tree.
