@@ -44,6 +44,13 @@ var behaviours = map[string]func(w *worker, args []string) int{
 		fmt.Fprintln(os.Stderr, strings.Join(args[1:], " "))
 		return mustNumber(args[0])
 	},
+	// die-loud CODE WORD... has a lot to say before.
+	"die-loud": func(_ *worker, args []string) int {
+		_, err := os.Stderr.Write(printed["lines"])
+		must(err)
+		fmt.Fprintln(os.Stderr, strings.Join(args[1:], " "))
+		return mustNumber(args[0])
+	},
 	// young dies right after it was told to serve.
 	"young": func(w *worker, _ []string) int { w.begin(); w.awaitServe(); return 9 },
 	// mute never says a word, nor reads one.

@@ -53,7 +53,6 @@ func TestFloodOfOutput(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 2)
 			r.behave(t, 1, "print "+test.what)
-			r.behave(t, 0, "print "+test.what)
 			r.start(t)
 			asked := 0
 			r.log.awaitMeanwhile(t, printedEnd, func() {

@@ -22,6 +22,10 @@ func TestFirstGenerationFails(t *testing.T) {
 			reason: "slot 0: exit code 3 before it was ready", words: "settings.py: no such module",
 		},
 		{
+			name: "says a lot before it exits", behaviour: "die-loud 3 and so I die",
+			reason: "slot 0: exit code 3 before it was ready", words: "and so I die",
+		},
+		{
 			name: "goes into the background", behaviour: "die 0",
 			reason: "slot 0: a worker must stay in the foreground, and this one left with exit code 0 before it was ready",
 		},

@@ -57,7 +57,7 @@
 // are too many retire. Roll back: they drain, and whoever served serves on.
 // With surge at or above the number of slots a change is all or nothing;
 // below, slots are promoted one after the other, and the first failure stops
-// the change where it is.
+// the change where it is. Out of drained every change is all or nothing.
 //
 // One reload may wait behind a running change (a later one replaces it and
 // inherits its callers), and one scale likewise; the reload goes first. The
@@ -69,18 +69,27 @@
 // A worker that was ready for readyProof is replaced at once. Earlier deaths
 // count, and each doubles the wait, with jitter. Apart from that a slot gets
 // at most respawnMax replacements in respawnWindow: a rate, so that a service
-// that crashes once a day is never given up. No slot is ever given up.
+// that crashes once a day is never given up. No slot is ever given up. To
+// recycle is to replace, and counts: a worker that breaks the protocol as soon
+// as it is ready must not become a spawn loop.
+//
+// # Pauses
+//
+// When a deadline or a sample is late by more than pausedAfter, the master or
+// the whole machine stood still, and nobody is to blame: hearts get a new
+// hang-timeout, and every other deadline pauseGrace, in which what waits in the
+// queue of events is heard.
 //
 // # Invariants (Check)
 //
-//	I1 at most one serving, one coming and one leaving worker that was not killed in a slot; at most two processes of them
+//	I1 at most one serving and one coming worker in a slot; at most two processes that were not killed
 //	I2 every state but Ready carries a deadline, and Ready does when the worker has a heartbeat
 //	I3 incarnations strictly increase and are never reused; the generation never falls
 //	I4 nothing is spawned once the machine is stopping
-//	I5 during an all-or-nothing change the predecessors stay in the serving seats
+//	I5 during an all-or-nothing change the predecessors stay in the serving seats, and out of drained nobody serves before all do
 //	I6 at most respawnMax replacements of a slot in respawnWindow
 //	I7 nothing happens after Exit
-//	I8 after a roll back no coming worker is left, and the generation is the old one
+//	I8 who comes is of the running change, or a recycled worker's successor; after a roll back nobody is left, and the generation is the old one
 //
 // # Liveness (checked by the simulation)
 //

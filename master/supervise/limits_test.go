@@ -8,7 +8,7 @@ import (
 )
 
 // TestBreakerIsARate: a slot whose worker crashes every three seconds is under
-// the limit for ever, however often that was.
+// the limit for ever, however often that was, and only a minute of it is kept.
 func TestBreakerIsARate(t *testing.T) {
 	t.Parallel()
 	s := mustPlay(t, "machine slots=1\nstarted\neverybody ready")
@@ -17,6 +17,9 @@ func TestBreakerIsARate(t *testing.T) {
 		s.happen(WorkerExited{ID: s.m.Slots[0].Serving.ID, Reason: "killed by SIGSEGV"})
 		if got := s.m.Slots[0].Serving.State; got != Starting {
 			t.Fatalf("after crash %d the slot is %v, not starting at once", n+1, got)
+		}
+		if kept := len(s.m.Slots[0].Respawns); kept > respawnMax {
+			t.Fatalf("after crash %d the times of %d are kept", n+1, kept)
 		}
 		s.everybody([]string{"ready"})
 	}

@@ -1,7 +1,9 @@
 package supervise
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,25 +51,32 @@ func (tr trail) replay() (taken int, problem error) {
 	return len(tr.facts), nil
 }
 
-// shrunk leaves out facts, ever fewer at once, as long as an invariant is still
-// broken. The rest need not be what a real world could do; it only has to be
-// short. A trail whose objection does not come again stays as it is.
+// shrunk is as little of the trail as breaks the same invariant. It need not be
+// what a real world could do; it only has to be short. A trail whose objection
+// does not come again, as those about liveness do not, stays as it is.
 func (tr trail) shrunk() trail {
 	taken, problem := tr.replay()
 	if problem == nil {
 		return tr
 	}
 	tr.facts = tr.facts[:taken]
+	return tr.without(func(less trail) bool {
+		_, again := less.replay()
+		return again != nil && kindOfProblem(again) == kindOfProblem(problem)
+	})
+}
+
+// without leaves out facts, ever fewer at once, as long as the rest still fails.
+func (tr trail) without(fails func(trail) bool) trail {
 	for size := len(tr.facts) / 2; size > 0; size /= 2 {
 		for i := 0; i+size <= len(tr.facts); {
 			less := tr
-			less.facts = append(append([]fact(nil), tr.facts[:i]...), tr.facts[i+size:]...)
-			if taken, again := less.replay(); again != nil && kindOfProblem(again) == kindOfProblem(problem) {
-				less.facts = less.facts[:taken]
+			less.facts = slices.Concat(tr.facts[:i], tr.facts[i+size:])
+			if fails(less) {
 				tr = less
-				continue
+			} else {
+				i += size
 			}
-			i += size
 		}
 	}
 	return tr
@@ -83,9 +92,38 @@ func kindOfProblem(err error) string {
 	return ""
 }
 
-// TestTrailIsAStory proves that what a failure prints can be run as a story,
-// event by event, with every kind of event in it.
+// TestTrailIsAStory: what a failed simulation prints leads a story to the very
+// same machine.
 func TestTrailIsAStory(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		k := simulate(seed)
+		s, err := play(k.trail.script())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := s.m.Snapshot(), k.m.Snapshot(); !bytes.Equal(got, want) {
+			t.Fatalf("seed %d: the story leads to\n%s\nthe simulation to\n%s", seed, got, want)
+		}
+	}
+}
+
+func TestTrailShrinks(t *testing.T) {
+	t.Parallel()
+	var long trail
+	for n := range 1000 {
+		long.facts = append(long.facts, fact{epoch + Time(n), Tick{}})
+	}
+	short := long.without(func(less trail) bool {
+		return slices.Contains(less.facts, long.facts[17]) && slices.Contains(less.facts, long.facts[733])
+	})
+	if len(short.facts) != 2 {
+		t.Errorf("%d facts are left, of which two matter", len(short.facts))
+	}
+}
+
+// TestLanguage: what is written can be read again, for every kind of event.
+func TestLanguage(t *testing.T) {
 	t.Parallel()
 	id := WorkerID{Slot: 1, Incarnation: 2}
 	facts := []Event{
@@ -114,12 +152,5 @@ func TestTrailIsAStory(t *testing.T) {
 		if !seen["supervise."+name] {
 			t.Errorf("%s is not tried", name)
 		}
-	}
-	tr := trail{target: defaultTarget, seed: 5}
-	for i, ev := range facts[:1] {
-		tr.facts = append(tr.facts, fact{epoch + Time(i), ev})
-	}
-	if _, err := play(tr.script()); err != nil {
-		t.Error(err)
 	}
 }
