@@ -55,8 +55,8 @@ var behaviours = map[string]func(w *worker, args []string) int{
 	"young": func(w *worker, _ []string) int { w.begin(); w.awaitServe(); return 9 },
 	// mute never says a word, nor reads one.
 	"mute": func(*worker, []string) int { return forever() },
-	// unready says hello and nothing more; it obeys.
-	"unready": func(w *worker, _ []string) int { w.hello(); return w.live() },
+	// unready says hello and nothing more; it obeys, and prints when it can.
+	"unready": func(w *worker, _ []string) int { w.hello(); fmt.Println("listening"); return w.live() },
 	// unready-deaf does so too and ignores every signal.
 	"unready-deaf": func(w *worker, _ []string) int {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGABRT)

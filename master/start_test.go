@@ -80,7 +80,7 @@ func TestAskedToLeaveBeforeReady(t *testing.T) {
 	r := newRig(t, 2)
 	r.behave(t, 0, "unready")
 	r.start(t)
-	r.log.await(t, "worker is standby", 1)
+	r.log.awaitOutput(t, "listening") // before that, SIGTERM is all that reaches it
 	r.stop(t)
 	r.log.await(t, "worker exited", 0).mustSay(t, "reason", "exit code 0")
 	if got := r.log.await(t, "worker exited", 0).text("reason"); got != "exit code 0" {
