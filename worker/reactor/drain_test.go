@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -279,7 +280,11 @@ func TestListenWhileDraining(t *testing.T) {
 func (c *client) expectEndAfterwards() {
 	c.r.t.Helper()
 	ready := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
-	if _, err := unix.Poll(ready, int(patienceOfTests.Milliseconds())); err != nil {
+	_, err := unix.Poll(ready, int(patienceOfTests.Milliseconds()))
+	for errors.Is(err, unix.EINTR) { // the runtime preempts by signals
+		_, err = unix.Poll(ready, int(patienceOfTests.Milliseconds()))
+	}
+	if err != nil {
 		c.r.t.Fatalf("poll: %v", err)
 	}
 	if c.poll(); c.end == nil {
