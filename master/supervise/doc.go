@@ -40,7 +40,8 @@
 //	                             Aborting ──► Killed        (hang- or start-timeout: SIGABRT, then SIGKILL)
 //
 //	Empty      no worker in the seat
-//	Waiting    a spawn is put off: back-off after an early death, or no memory or descriptors
+//	Waiting    a spawn is put off: back-off after an early death, no memory or descriptors, or no
+//	           room (two processes in a slot are the limit) until who drains there has gone
 //	Starting   spawned, not ready; ends at start-timeout
 //	Standby    ready, waiting to be told to Serve; ends when the change ends
 //	Ready      serves; unwell when its heartbeat is late; ends at hang-timeout

@@ -39,14 +39,40 @@ func (m *Machine) become(w *worker, to State, limit time.Duration, n Note) {
 
 func (m *Machine) note(n Note) { m.do(n) }
 
-// launch spawns a waiting worker. Two processes in a slot are the limit: for a
-// third one the oldest that leaves must go, drained or not.
+// launch spawns a waiting worker. Two processes in a slot are the limit. A
+// newcomer waits for room, for as long as whoever drains there may take: to kill
+// that one would lose what it still answers. The serving seat does not wait; for
+// it the oldest that leaves must go, drained or not.
 func (m *Machine) launch(s *slot, w *worker) {
+	if w == s.Coming && room(s) < 1 {
+		m.awaitRoom(w, s.leaver())
+		return
+	}
+	w.Crowded = false
 	for room(s) < 1 {
 		m.kill(s.leaver(), "a third incarnation is wanted in its slot")
 	}
 	m.become(w, Starting, m.targetFor(w).StartTimeout, Note{Level: Debug})
 	m.do(Spawn{ID: w.ID, Generation: w.Generation, Revision: w.Revision})
+}
+
+// awaitRoom lets a newcomer wait until the leaver has gone; launchCrowded sees it.
+func (m *Machine) awaitRoom(w, leaver *worker) {
+	if !w.Crowded {
+		w.Crowded, w.State = true, Empty // Empty only for the note: a seat is filled
+		m.become(w, Waiting, 0, Note{Reason: fmt.Sprintf("%d/%d still drains, and two processes in a slot are the limit", leaver.ID.Slot, leaver.ID.Incarnation)})
+	}
+	w.Deadline = leaver.Deadline
+}
+
+// launchCrowded launches the newcomers that waited for room and have it now.
+func (m *Machine) launchCrowded() {
+	for _, s := range m.Slots {
+		if w := s.Coming; w != nil && w.Crowded && w.State == Waiting && room(s) > 0 {
+			w.GiveUpAt = m.now + m.targetFor(w).StartTimeout // its time begins now
+			m.launch(s, w)
+		}
+	}
 }
 
 // room returns how many more processes may live in the slot.
@@ -292,7 +318,8 @@ func (m *Machine) workerSaidReady(ev WorkerSaidReady) {
 	case w == s.Serving:
 		m.serve(w)
 	case w == s.Coming && m.Change != nil:
-		m.become(w, Standby, 2*m.targetFor(w).StartTimeout, Note{})
+		t := m.targetFor(w)
+		m.become(w, Standby, 2*t.StartTimeout+t.DrainTimeout, Note{}) // the others may wait for room, and start late
 	case w == s.Coming:
 		m.promote([]*slot{s})
 	}

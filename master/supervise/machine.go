@@ -160,6 +160,7 @@ func (m *Machine) handle(ev Event) {
 // settle draws the conclusions that follow from the new state, whatever the
 // event was.
 func (m *Machine) settle() {
+	m.launchCrowded()
 	m.progress()
 	m.beginNext()
 	m.recycleWanted()

@@ -113,6 +113,7 @@ type worker struct {
 	BeatAt     Time     `json:"beat_at"`    // when it was first seen; 0: no heartbeat
 	Unwell     bool     `json:"unwell"`
 	Stuck      bool     `json:"stuck"`   // outlived SIGKILL for killTimeout
+	Crowded    bool     `json:"crowded"` // waits until another process of its slot has gone
 	Recycle    string   `json:"recycle"` // why it is to be replaced; "": it is not
 }
 
