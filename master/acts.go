@@ -31,6 +31,9 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 		return m.openSlots(a)
 	case supervise.CloseSlot:
 		m.sockets.shrink(a.Slot)
+	case supervise.AbandonSockets, supervise.StopListening: // every generation has the same sockets yet
+	case supervise.ForgetRevision:
+		delete(m.configs, a.Revision)
 	case supervise.ReopenLogs:
 		if m.opts.Reopen != nil {
 			m.opts.Reopen()
@@ -143,7 +146,6 @@ func (m *master) loadConfig(a supervise.LoadConfig) []supervise.Event {
 	if err != nil {
 		return []supervise.Event{supervise.ConfigRefused{Caller: a.Caller, Reason: err.Error()}}
 	}
-	m.forgetConfigs()
 	return []supervise.Event{supervise.ConfigLoaded{Caller: a.Caller, Target: m.keepConfig(cfg)}}
 }
 

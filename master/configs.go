@@ -2,7 +2,6 @@ package master
 
 import (
 	"encoding/json"
-	"slices"
 
 	"prefork/ipc"
 	"prefork/master/config"
@@ -18,16 +17,6 @@ func (m *master) keepConfig(cfg config.Config) supervise.Target {
 		Revision: m.lastRevision, Slots: cfg.Workers,
 		SurgeCount: cfg.Surge.Count, SurgePercent: cfg.Surge.Percent,
 		StartTimeout: cfg.StartTimeout, DrainTimeout: cfg.DrainTimeout, HangTimeout: cfg.HangTimeout,
-	}
-}
-
-// forgetConfigs drops the revisions that no worker and no change refers to.
-func (m *master) forgetConfigs() {
-	needed := m.loop.machine.Revisions()
-	for revision := range m.configs {
-		if !slices.Contains(needed, revision) {
-			delete(m.configs, revision)
-		}
 	}
 }
 

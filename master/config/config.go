@@ -13,8 +13,25 @@ type Config struct {
 	// Workers is the number of slots; 0 means "auto", which is resolved before
 	// the first worker starts.
 	Workers int
+	// Command is the program of each worker with its arguments; empty: the
+	// built-in App.
+	Command []string
+	// Environment is added to the workers'. It is never shown: people keep
+	// passwords there.
+	Environment map[string]string
 	// App is the built-in worker, one of Apps.
 	App string
+	// Engine runs the built-in worker, one of Engines.
+	Engine string
+	// Root is the folder that the app static serves.
+	Root string
+	// Queue is "slot" for a listening socket for each slot, or "shared" for one
+	// that all slots share.
+	Queue string
+	// Ready tells when a Command counts as ready.
+	Ready Ready
+	// StopSignal tells a Command to drain: a name without SIG.
+	StopSignal string
 	// Surge is how many workers of the next generation may run beside the old
 	// ones during a reload. More is faster and needs more memory.
 	Surge Surge
@@ -62,6 +79,11 @@ func Default() Config {
 		Name:          "prefork",
 		Listen:        []Address{mustAddress("127.0.0.1:8080")},
 		App:           "hello",
+		Engine:        "reactor",
+		Root:          ".",
+		Queue:         "slot",
+		Ready:         Ready{Notify: true, After: readyAutoAfter},
+		StopSignal:    "TERM",
 		Surge:         Surge{Percent: 100},
 		StartTimeout:  30 * time.Second,
 		DrainTimeout:  30 * time.Second,

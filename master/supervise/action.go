@@ -14,9 +14,13 @@ type (
 		Revision   uint64 // which loaded configuration it gets
 	}
 
-	// Serve tells a ready worker to accept. It comes BEFORE the Drain of the
-	// predecessor, so that a slot's socket is never without an owner.
-	Serve struct{ ID WorkerID }
+	// Serve tells a ready worker to accept: from now on its slot's connections
+	// are for it. It comes BEFORE the Drain of the predecessor, so that a slot's
+	// socket is never without an owner.
+	Serve struct {
+		ID       WorkerID
+		Revision uint64
+	}
 
 	// Drain tells a worker to stop accepting, finish and exit by Deadline.
 	Drain struct {
@@ -52,6 +56,19 @@ type (
 	// slot's last worker has gone.
 	CloseSlot struct{ Slot int }
 
+	// AbandonSockets says that a change to the revision was rolled back: those
+	// of its sockets that serve no slot take no new connections. It comes
+	// BEFORE the Drain of the workers that hold them.
+	AbandonSockets struct{ Revision uint64 }
+
+	// StopListening has every address refuse new connections; what waits in the
+	// queues stays. It comes BEFORE the Drain of those who serve them.
+	StopListening struct{}
+
+	// ForgetRevision says that nobody needs the configuration any more, nor the
+	// sockets that only it has. It comes AFTER its last worker has gone.
+	ForgetRevision struct{ Revision uint64 }
+
 	// ReopenLogs opens the log files again.
 	ReopenLogs struct{}
 
@@ -81,20 +98,23 @@ type (
 	Exit struct{ Code int }
 )
 
-func (Spawn) action()       {}
-func (Serve) action()       {}
-func (Drain) action()       {}
-func (Abort) action()       {}
-func (Kill) action()        {}
-func (Sample) action()      {}
-func (LoadConfig) action()  {}
-func (OpenSockets) action() {}
-func (CloseSlot) action()   {}
-func (ReopenLogs) action()  {}
-func (Answer) action()      {}
-func (Note) action()        {}
-func (Announce) action()    {}
-func (Exit) action()        {}
+func (Spawn) action()          {}
+func (Serve) action()          {}
+func (Drain) action()          {}
+func (Abort) action()          {}
+func (Kill) action()           {}
+func (Sample) action()         {}
+func (LoadConfig) action()     {}
+func (OpenSockets) action()    {}
+func (CloseSlot) action()      {}
+func (AbandonSockets) action() {}
+func (StopListening) action()  {}
+func (ForgetRevision) action() {}
+func (ReopenLogs) action()     {}
+func (Answer) action()         {}
+func (Note) action()           {}
+func (Announce) action()       {}
+func (Exit) action()           {}
 
 // Result is what came of a request.
 type Result string

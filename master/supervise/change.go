@@ -178,6 +178,9 @@ func (m *Machine) retireAbove(number int) {
 func (m *Machine) rollBack(result Result, reason, words string) {
 	c := m.Change
 	m.Change = nil
+	if c.Target.Revision != m.Target.Revision {
+		m.do(AbandonSockets{Revision: c.Target.Revision})
+	}
 	for _, s := range m.Slots {
 		if s.Coming != nil {
 			m.leave(s, s.Coming, string(c.Kind)+" rolled back")

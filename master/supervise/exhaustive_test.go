@@ -197,7 +197,7 @@ func cloneMachine(m *Machine) *Machine {
 		c.Slots[i] = &copied
 	}
 	c.Loading = slices.Clone(m.Loading)
-	c.Stoppers = slices.Clone(m.Stoppers)
+	c.Stoppers, c.Kept = slices.Clone(m.Stoppers), slices.Clone(m.Kept)
 	if m.Change != nil {
 		change := *m.Change
 		change.Callers = slices.Clone(change.Callers)

@@ -196,6 +196,12 @@ func actionText(a Action) string {
 		return fmt.Sprintf("open sockets of %s for generation %d, revision %d", slotCount(a.Slots), a.Generation, a.Revision)
 	case CloseSlot:
 		return fmt.Sprintf("close slot %d", a.Slot)
+	case AbandonSockets:
+		return fmt.Sprintf("abandon sockets of revision %d", a.Revision)
+	case StopListening:
+		return "stop listening"
+	case ForgetRevision:
+		return fmt.Sprintf("forget revision %d", a.Revision)
 	case ReopenLogs:
 		return "reopen logs"
 	case Answer:

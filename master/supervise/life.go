@@ -90,7 +90,7 @@ func room(s *slot) int {
 func (m *Machine) serve(w *worker) {
 	w.ReadyAt = m.now
 	m.become(w, Ready, 0, Note{})
-	m.do(Serve{ID: w.ID})
+	m.do(Serve{ID: w.ID, Revision: w.Revision})
 }
 
 // leave moves a worker out of its seat and lets it drain. One that has no

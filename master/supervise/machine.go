@@ -34,6 +34,7 @@ type state struct {
 	LastGeneration  uint64 `json:"last_generation"`
 	LastIncarnation uint64 `json:"last_incarnation"`
 
+	Kept       []uint64 `json:"kept"` // revisions that the shell has not been told to forget
 	Change     *change  `json:"change"`
 	Loading    []waiter `json:"loading"`    // callers whose configuration is being read
 	LoadAgain  bool     `json:"load_again"` // for nobody, once more, as soon as it was read
@@ -66,7 +67,7 @@ func New(cfg Config) (*Machine, error) {
 		return nil, err
 	}
 	return &Machine{state: state{
-		Target: cfg.Target, Wanted: cfg.Target.Slots,
+		Target: cfg.Target, Wanted: cfg.Target.Slots, Kept: []uint64{cfg.Target.Revision},
 		Announced: StateStarting, Random: cfg.Seed,
 	}}, nil
 }
@@ -165,6 +166,7 @@ func (m *Machine) settle() {
 	m.beginNext()
 	m.recycleWanted()
 	m.closeSlots()
+	m.forgetRevisions()
 	m.judgeService()
 	m.scheduleSample()
 	m.announce()
@@ -254,6 +256,43 @@ func (m *Machine) closeSlots() {
 		m.Slots = slices.Delete(m.Slots, n, n+1)
 		m.do(CloseSlot{Slot: n})
 	}
+}
+
+// keep books a configuration that the shell keeps.
+func (m *Machine) keep(revision uint64) {
+	if !slices.Contains(m.Kept, revision) {
+		m.Kept = append(m.Kept, revision)
+	}
+}
+
+// forgetRevisions lets the shell forget the configurations that neither a worker
+// nor a change refers to.
+func (m *Machine) forgetRevisions() {
+	needed := m.revisions()
+	m.Kept = slices.DeleteFunc(m.Kept, func(revision uint64) bool {
+		if slices.Contains(needed, revision) {
+			return false
+		}
+		m.do(ForgetRevision{Revision: revision})
+		return true
+	})
+}
+
+// revisions lists the configurations that may still be needed.
+func (m *Machine) revisions() []uint64 {
+	list := []uint64{m.Target.Revision}
+	if m.Change != nil {
+		list = append(list, m.Change.Target.Revision)
+	}
+	if m.NextReload != nil {
+		list = append(list, m.NextReload.Target.Revision)
+	}
+	for _, s := range m.Slots {
+		for _, w := range s.workers() {
+			list = append(list, w.Revision)
+		}
+	}
+	return list
 }
 
 // random returns a number in [0, n): splitmix64, seeded by Config.

@@ -189,6 +189,7 @@ func (m *Machine) refuseReload(c Caller, reason string) {
 // configLoaded makes the target the next reload. One that already waits is
 // replaced, the last file wins, and its callers get the result of this one.
 func (m *Machine) configLoaded(ev ConfigLoaded) {
+	m.keep(ev.Target.Revision)
 	w, ok := m.takeLoading(ev.Caller)
 	if !ok {
 		return

@@ -138,7 +138,7 @@ func TestStatusIsACopy(t *testing.T) {
 func TestRevisionsAreKeptWhileNeeded(t *testing.T) {
 	t.Parallel()
 	s := mustPlay(t, snapshotStory)
-	if got := s.m.Revisions(); !reflect.DeepEqual(got, []uint64{1, 2, 3}) {
+	if got := s.m.Kept; !reflect.DeepEqual(got, []uint64{1, 2, 3}) {
 		t.Errorf("got %v: generation 1 serves, 2 comes, and 3 waits", got)
 	}
 }

@@ -48,24 +48,6 @@ func (m *Machine) Status(now Time) Status {
 	return st
 }
 
-// Revisions lists the configurations that may still be needed.
-func (m *Machine) Revisions() []uint64 {
-	list := []uint64{m.Target.Revision}
-	if m.Change != nil {
-		list = append(list, m.Change.Target.Revision)
-	}
-	if m.NextReload != nil {
-		list = append(list, m.NextReload.Target.Revision)
-	}
-	for _, s := range m.Slots {
-		for _, w := range s.workers() {
-			list = append(list, w.Revision)
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
 // overall condenses everything into the word that operators see.
 func (m *Machine) overall() Overall {
 	switch {

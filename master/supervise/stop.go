@@ -97,6 +97,7 @@ func (m *Machine) beginStop(code int) {
 	}
 	m.Loading, m.Change, m.NextReload, m.NextScale = nil, nil, nil, nil
 	m.LoadAgain = false
+	m.do(StopListening{})
 	m.allLeave(reason)
 }
 

@@ -17,7 +17,11 @@ type witness struct {
 	callers map[Caller]int
 	nobody  map[Caller]bool // who left: may or may not get an answer
 	stopped bool            // nobody may be spawned any more
+	deaf    bool            // no address takes connections any more
 	exited  bool
+
+	revisions map[WorkerID]uint64
+	forgotten map[uint64]bool
 }
 
 // told is the last thing that a process was told, in the order in which things
@@ -33,13 +37,17 @@ const (
 )
 
 func newWitness() *witness {
-	return &witness{living: map[WorkerID]told{}, callers: map[Caller]int{}, nobody: map[Caller]bool{}}
+	return &witness{
+		living: map[WorkerID]told{}, callers: map[Caller]int{}, nobody: map[Caller]bool{},
+		revisions: map[WorkerID]uint64{}, forgotten: map[uint64]bool{},
+	}
 }
 
 // clone is for those who try several futures from one past.
 func (w *witness) clone() *witness {
 	c := *w
 	c.living, c.callers, c.nobody = maps.Clone(w.living), maps.Clone(w.callers), maps.Clone(w.nobody)
+	c.revisions, c.forgotten = maps.Clone(w.revisions), maps.Clone(w.forgotten)
 	return &c
 }
 
@@ -90,6 +98,8 @@ func (w *witness) hear(ev Event) {
 		w.callers[ev.Caller]++
 	case StopRequested:
 		w.callers[ev.Caller]++
+	case ConfigLoaded:
+		delete(w.forgotten, ev.Target.Revision)
 	case CallerLeft:
 		w.nobody[ev.Caller] = true
 	case SocketsOpened:
@@ -112,11 +122,18 @@ func (w *witness) see(a Action) error {
 	case Serve:
 		return w.seeTold(a.ID, serve)
 	case Drain:
+		if w.stopped && !w.deaf {
+			return fmt.Errorf("its addresses still take connections that nobody will answer")
+		}
 		return w.seeTold(a.ID, drain)
 	case Abort:
 		return w.seeTold(a.ID, abort)
 	case Kill:
 		return w.seeTold(a.ID, kill)
+	case StopListening:
+		w.deaf = true
+	case ForgetRevision:
+		return w.seeForget(a.Revision)
 	case OpenSockets:
 		w.asked = a.Slots
 	case CloseSlot:
@@ -142,6 +159,10 @@ func (w *witness) seeSpawn(a Spawn) error {
 	if _, lives := w.living[a.ID]; lives {
 		return fmt.Errorf("I3: the incarnation lives")
 	}
+	if w.forgotten[a.Revision] {
+		return fmt.Errorf("revision %d is forgotten", a.Revision)
+	}
+	w.revisions[a.ID] = a.Revision
 	w.living[a.ID] = nothing
 	if n := w.inSlot(a.ID.Slot); n > 2 {
 		return fmt.Errorf("I1: %d processes in the slot that were not killed", n)
@@ -181,6 +202,21 @@ func (w *witness) seeClose(slot int) error {
 	for id, last := range w.living {
 		if id.Slot == slot && !(last == kill && w.stopped) {
 			return fmt.Errorf("%s is still in the slot", name(id))
+		}
+	}
+	return nil
+}
+
+// seeForget objects to a revision that somebody may still need, or that was
+// forgotten before.
+func (w *witness) seeForget(revision uint64) error {
+	if w.forgotten[revision] {
+		return fmt.Errorf("revision %d was already forgotten", revision)
+	}
+	w.forgotten[revision] = true
+	for id := range w.living {
+		if w.revisions[id] == revision {
+			return fmt.Errorf("%s of revision %d still lives", name(id), revision)
 		}
 	}
 	return nil
