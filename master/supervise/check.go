@@ -112,6 +112,8 @@ func (m *Machine) checkSlot(s *slot) error {
 			return fmt.Errorf("worker %v is in the wrong slot", w.ID)
 		case w.Deadline <= 0 && (w.State != Ready || w.BeatAt > 0):
 			return fmt.Errorf("I2: worker %v is %v without a deadline", w.ID, w.State)
+		case w.ReadyDue != 0 && w.State != Starting:
+			return fmt.Errorf("I2: worker %v is %v and still comes up", w.ID, w.State)
 		case w.BeatAt != 0 && w.State < Ready:
 			return fmt.Errorf("I2: worker %v is %v and was judged by its heartbeat", w.ID, w.State)
 		case w.Generation > m.LastGeneration:

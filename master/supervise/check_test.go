@@ -61,6 +61,7 @@ func TestCheckFindsBrokenInvariants(t *testing.T) {
 		{"a bad number of a wish", reloading, func(m *Machine) { m.NextScale = &wish{} }, "next scale: 0 slots"},
 		{"no phase", running2, func(m *Machine) { m.Phase = 9 }, "phase 9"},
 		{"a heartbeat before it served", reloading, func(m *Machine) { m.Slots[0].Coming.BeatAt = 1 }, "I2: worker {0 3} is starting and was judged"},
+		{"coming up although it serves", running2, func(m *Machine) { m.Slots[0].Serving.ReadyDue = 1 }, "I2: worker {0 1} is ready and still comes up"},
 		{"nobody wanted", running2, func(m *Machine) { m.Wanted = 0 }, "0 slots wanted"},
 		{"slots before the start", "machine slots=1", func(m *Machine) { m.Slots = []*slot{{}} }, "before the start"},
 		{"impossible slots", reloading, func(m *Machine) { m.Change.Next = 9 }, "slots 0 to 9 of 2"},

@@ -42,10 +42,11 @@
 //	Empty      no worker in the seat
 //	Waiting    a spawn is put off: back-off after an early death, no memory or descriptors, or no
 //	           room (two processes in a slot are the limit) until who drains there has gone
-//	Starting   spawned, not ready; ends at start-timeout
+//	Starting   spawned, not ready; ends at start-timeout, or when being alive for long enough is
+//	           being ready (a program that says nothing). A worker may ask for more time
 //	Standby    ready, waiting to be told to Serve; ends when the change ends
 //	Ready      serves; unwell when its heartbeat is late; ends at hang-timeout
-//	Draining   told to drain; ends at drain-timeout
+//	Draining   told to drain; ends at drain-timeout, or later when the worker asked for more time
 //	Aborting   got SIGABRT; ends at abortTimeout
 //	Killed     got SIGKILL; told again every killTimeout until its exit is seen
 //
@@ -84,7 +85,8 @@
 // # Invariants (Check)
 //
 //	I1 at most one serving and one coming worker in a slot; at most two processes that were not killed
-//	I2 every state but Ready carries a deadline, and Ready does when the worker has a heartbeat
+//	I2 every state but Ready carries a deadline, and Ready does when the worker has a heartbeat;
+//	   only who is Starting can come to be ready by having lived long enough
 //	I3 incarnations strictly increase and are never reused; the generation never falls
 //	I4 nothing is spawned once the machine is stopping
 //	I5 during an all-or-nothing change the predecessors stay in the serving seats, and out of drained nobody serves before all do

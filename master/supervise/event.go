@@ -131,6 +131,24 @@ type (
 		Reason string
 	}
 
+	// WorkerSpoke says that a worker that is not obliged to speak does: it will
+	// say when it is ready.
+	WorkerSpoke struct{ ID WorkerID }
+
+	// WorkerAskedForTime says that a worker that starts or drains wants so much
+	// time from now (sd_notify(3), EXTEND_TIMEOUT_USEC).
+	WorkerAskedForTime struct {
+		ID  WorkerID
+		For time.Duration
+	}
+
+	// WorkerGaveUp says that the worker calls itself broken (sd_notify(3),
+	// WATCHDOG=trigger).
+	WorkerGaveUp struct {
+		ID     WorkerID
+		Reason string
+	}
+
 	// WorkerExited says that the process is gone and reaped.
 	WorkerExited struct {
 		ID     WorkerID
@@ -149,6 +167,9 @@ type (
 type Beat struct {
 	ID    WorkerID
 	Value int64
+	// Rare says that the worker promises no more than one beat in its
+	// hang-timeout (a watchdog): a pause that is shorter means nothing.
+	Rare bool
 }
 
 // Signal is an entry of the signals table.
@@ -177,25 +198,28 @@ const (
 	TerminalGone // started on one that was closed since
 )
 
-func (Started) event()           {}
-func (Tick) event()              {}
-func (SignalReceived) event()    {}
-func (ConfigLoaded) event()      {}
-func (ConfigRefused) event()     {}
-func (SocketsOpened) event()     {}
-func (SocketsFailed) event()     {}
-func (ReloadRequested) event()   {}
-func (ScaleRequested) event()    {}
-func (RecycleRequested) event()  {}
-func (UpgradeRequested) event()  {}
-func (ReopenRequested) event()   {}
-func (StopRequested) event()     {}
-func (CallerLeft) event()        {}
-func (WorkerSpawned) event()     {}
-func (SpawnFailed) event()       {}
-func (WorkerSaidReady) event()   {}
-func (WorkerSaidLeaving) event() {}
-func (WorkerSaidLeft) event()    {}
-func (WorkerMisbehaved) event()  {}
-func (WorkerExited) event()      {}
-func (HeartbeatsSampled) event() {}
+func (Started) event()            {}
+func (Tick) event()               {}
+func (SignalReceived) event()     {}
+func (ConfigLoaded) event()       {}
+func (ConfigRefused) event()      {}
+func (SocketsOpened) event()      {}
+func (SocketsFailed) event()      {}
+func (ReloadRequested) event()    {}
+func (ScaleRequested) event()     {}
+func (RecycleRequested) event()   {}
+func (UpgradeRequested) event()   {}
+func (ReopenRequested) event()    {}
+func (StopRequested) event()      {}
+func (CallerLeft) event()         {}
+func (WorkerSpawned) event()      {}
+func (SpawnFailed) event()        {}
+func (WorkerSaidReady) event()    {}
+func (WorkerSaidLeaving) event()  {}
+func (WorkerSaidLeft) event()     {}
+func (WorkerMisbehaved) event()   {}
+func (WorkerSpoke) event()        {}
+func (WorkerAskedForTime) event() {}
+func (WorkerGaveUp) event()       {}
+func (WorkerExited) event()       {}
+func (HeartbeatsSampled) event()  {}

@@ -26,6 +26,11 @@ const (
 	ignoresAbort
 	slowToDie
 	outlivesStop
+	speaksLate
+	asksForTime
+	asksForEver
+	livesUnready
+	givesUp
 	heartbeatStops
 	heartbeatsLate
 	exitsCoalesced
@@ -73,6 +78,11 @@ var faultNames = [faultsMax]string{
 	ignoresAbort:         "ignores SIGABRT",
 	slowToDie:            "slow to die after SIGKILL",
 	outlivesStop:         "still there when the master leaves",
+	speaksLate:           "a worker that need not speak does, and is never ready",
+	asksForTime:          "asks for more time",
+	asksForEver:          "asks for more time than it may have",
+	livesUnready:         "counts as ready and is not",
+	givesUp:              "calls itself broken",
 	heartbeatStops:       "heartbeat stops",
 	heartbeatsLate:       "heartbeats late because the master was stopped",
 	exitsCoalesced:       "exits coalesced into one SIGCHLD",

@@ -31,7 +31,7 @@ func (m *Machine) heartbeatsSampled(ev HeartbeatsSampled) {
 			m.beating(w, b.Value)
 			continue
 		}
-		m.beatLate(s, w, m.now-w.BeatAt)
+		m.beatLate(s, w, m.now-w.BeatAt, b.Rare)
 	}
 }
 
@@ -44,7 +44,7 @@ func (m *Machine) beating(w *worker, value int64) {
 	}
 }
 
-func (m *Machine) beatLate(s *slot, w *worker, late time.Duration) {
+func (m *Machine) beatLate(s *slot, w *worker, late time.Duration, rare bool) {
 	limit := m.hangLimit(w)
 	if late >= limit {
 		reason := fmt.Sprintf("its event loop has stood still for hang-timeout %v", limit)
@@ -52,7 +52,7 @@ func (m *Machine) beatLate(s *slot, w *worker, late time.Duration) {
 		m.vacated(s, w, true, reason, "")
 		return
 	}
-	if late >= unwellAfter && !w.Unwell {
+	if late >= unwellAfter && !w.Unwell && !rare {
 		w.Unwell = true
 		m.note(Note{Level: Warn, Text: "worker is unwell", ID: w.ID, Generation: w.Generation, PID: w.PID,
 			Reason: fmt.Sprintf("no heartbeat for %v", late.Round(time.Millisecond))})

@@ -41,6 +41,9 @@ type kernel struct {
 	twinSteps  int // for so many steps more it must do the same
 }
 
+// asksMax is the most time that a process asks for at once.
+const asksMax = 4 * time.Second
+
 // fateMax is how far ahead it is decided what becomes of a process.
 const fateMax = 20 * time.Second
 
@@ -53,6 +56,7 @@ type task struct {
 	killed       bool
 	hung         Time // since when its loop stands still; 0: it turns
 	heartless    bool // a foreign program
+	rare         bool // its heart is a watchdog
 	stubborn     bool // ignores drain and SIGABRT
 	dies         time.Duration
 	kills        int
@@ -105,6 +109,9 @@ func (k *kernel) newTarget() Target {
 	}
 	if k.random.IntN(2) == 0 {
 		t.SurgeCount, t.SurgePercent = 1+k.random.IntN(2), 0
+	}
+	if k.random.IntN(3) == 0 {
+		t.ReadyAfter = k.between(100*time.Millisecond, time.Second)
 	}
 	return t
 }
@@ -248,7 +255,7 @@ func (k *kernel) spawn(id WorkerID) {
 	}
 	t := k.tasks[id]
 	t.heartless, t.stubborn = k.random.IntN(8) == 0, k.one(6)
-	t.talksAtDeath = k.one(3)
+	t.talksAtDeath, t.rare = k.one(3), k.random.IntN(8) == 0
 	k.after(0, func() { k.tell(WorkerSpawned{ID: id, PID: int(id.Incarnation)}) })
 	k.life(t)
 }
@@ -266,8 +273,52 @@ func (k *kernel) life(t *task) {
 	default:
 		k.after(startUp, func() { k.sayReady(t) })
 	}
+	if k.one(12) {
+		k.after(startUp/2, func() { k.speak(t) })
+	}
+	if k.one(12) {
+		k.after(startUp/2, func() { k.askForTime(t, k.one(3)) })
+	}
 	if k.one(40) { // whatever it is doing then
 		k.after(k.between(0, 5*time.Second), func() { k.misbehave(t) })
+	}
+}
+
+// speak makes a worker one whose word is waited for.
+func (k *kernel) speak(t *task) {
+	if !k.alive(t) {
+		return
+	}
+	if _, w := k.m.find(t.id); t.neverReady && w != nil && w.ReadyDue > 0 {
+		k.saw(speaksLate)
+	}
+	k.tell(WorkerSpoke{ID: t.id})
+}
+
+// askForTime asks for more time, once, or again and again.
+func (k *kernel) askForTime(t *task, again bool) {
+	if !k.alive(t) || !k.hostile {
+		return
+	}
+	wanted := k.between(0, asksMax)
+	if _, w := k.m.find(t.id); w != nil && (w.State == Starting || w.State == Draining) {
+		limit := map[State]time.Duration{Starting: k.m.targetFor(w).StartTimeout, Draining: k.m.targetFor(w).DrainTimeout}[w.State]
+		if k.now+wanted > w.Since+extensionsMax*limit {
+			k.saw(asksForEver)
+		} else if k.now+wanted > w.Deadline {
+			k.saw(asksForTime)
+		}
+	}
+	k.tell(WorkerAskedForTime{ID: t.id, For: wanted})
+	if again {
+		k.after(asksMax/4, func() { k.askForTime(t, true) })
+	}
+}
+
+func (k *kernel) giveUp(t *task) {
+	if k.alive(t) && !t.told && !t.killed {
+		k.saw(givesUp)
+		k.tell(WorkerGaveUp{ID: t.id, Reason: "WATCHDOG=trigger"})
 	}
 }
 
@@ -294,6 +345,9 @@ func (k *kernel) sayReady(t *task) {
 // serve decides how long a process serves.
 func (k *kernel) serve(t *task) {
 	t.served = true
+	if !t.ready {
+		k.saw(livesUnready)
+	}
 	switch {
 	case k.flapping && k.hostile:
 		k.after(k.between(readyProof, readyProof+readyProof/10), func() { k.exit(t, "killed by SIGSEGV") })
@@ -305,6 +359,8 @@ func (k *kernel) serve(t *task) {
 		k.after(k.between(0, 10*time.Second), func() { t.hung = k.now })
 	case k.one(8):
 		k.after(k.between(0, 10*time.Second), func() { k.leave(t) })
+	case k.one(8):
+		k.after(k.between(0, 10*time.Second), func() { k.giveUp(t) })
 	case k.one(8):
 		k.after(k.between(0, 10*time.Second), func() { k.misbehave(t) })
 	case k.one(8):
@@ -443,7 +499,7 @@ func (k *kernel) sample() {
 				at = t.hung
 			}
 			beat := int64(at - k.stalled + time.Duration(n)*100*time.Millisecond)
-			ev.Beats = append(ev.Beats, Beat{ID: w.ID, Value: beat / int64(950*time.Millisecond)})
+			ev.Beats = append(ev.Beats, Beat{ID: w.ID, Value: beat / int64(950*time.Millisecond), Rare: t.rare})
 		}
 	}
 	if k.one(100) && len(k.dead) > 0 {

@@ -84,11 +84,19 @@ var verbs = []verb{
 		reason, words, _ := strings.Cut(rest(a, 1), " | ")
 		return WorkerExited{ID: idOf(a[0]), Clean: reason == "exit code 0", Reason: reason, Words: words}
 	}},
-	{"sampled", "WORKER=VALUE...: the heartbeats", func(a []string) Event {
+	{"spoke", "WORKER: it will say when it is ready", func(a []string) Event { return WorkerSpoke{ID: idOf(a[0])} }},
+	{"asked", "WORKER DURATION: it wants so much time from now", func(a []string) Event {
+		return WorkerAskedForTime{ID: idOf(a[0]), For: durationOf(a[1])}
+	}},
+	{"gave-up", "WORKER REASON: it calls itself broken", func(a []string) Event {
+		return WorkerGaveUp{ID: idOf(a[0]), Reason: rest(a, 1)}
+	}},
+	{"sampled", "WORKER=VALUE[,rare]...: the heartbeats", func(a []string) Event {
 		var ev HeartbeatsSampled
 		for _, pair := range a {
 			id, value, _ := strings.Cut(pair, "=")
-			ev.Beats = append(ev.Beats, Beat{ID: idOf(id), Value: int64(number(value))})
+			value, rare := strings.CutSuffix(value, ",rare")
+			ev.Beats = append(ev.Beats, Beat{ID: idOf(id), Value: int64(number(value)), Rare: rare})
 		}
 		return ev
 	}},
@@ -146,6 +154,12 @@ func workerEventText(ev Event) string {
 		return line("left", ev.ID)
 	case WorkerMisbehaved:
 		return line("misbehaved", ev.ID, ev.Reason)
+	case WorkerSpoke:
+		return line("spoke", ev.ID)
+	case WorkerAskedForTime:
+		return line("asked", ev.ID, timeoutText(ev.For))
+	case WorkerGaveUp:
+		return line("gave-up", ev.ID, ev.Reason)
 	case WorkerExited:
 		if ev.Words != "" {
 			return line("exited", ev.ID, ev.Reason, "|", ev.Words)
@@ -154,7 +168,7 @@ func workerEventText(ev Event) string {
 	case HeartbeatsSampled:
 		words := []any{"sampled"}
 		for _, b := range ev.Beats {
-			words = append(words, fmt.Sprintf("%v=%d", name(b.ID), b.Value))
+			words = append(words, fmt.Sprintf("%v=%d%s", name(b.ID), b.Value, map[bool]string{true: ",rare"}[b.Rare]))
 		}
 		return line(words...)
 	}
@@ -340,6 +354,8 @@ func targetOf(t Target, words []string) Target {
 			t.DrainTimeout = durationOf(value)
 		case "hang":
 			t.HangTimeout = durationOf(value)
+		case "ready":
+			t.ReadyAfter = durationOf(value)
 		default:
 			panic(fmt.Sprintf("a target has no %q", key))
 		}
@@ -352,8 +368,12 @@ func targetText(t Target) string {
 	if t.SurgeCount > 0 {
 		surge = itoa(t.SurgeCount)
 	}
-	return fmt.Sprintf("revision=%d slots=%d surge=%s start=%v drain=%v hang=%v",
+	text := fmt.Sprintf("revision=%d slots=%d surge=%s start=%v drain=%v hang=%v",
 		t.Revision, t.Slots, surge, t.StartTimeout, t.DrainTimeout, t.HangTimeout)
+	if t.ReadyAfter > 0 {
+		text += fmt.Sprintf(" ready=%v", t.ReadyAfter)
+	}
+	return text
 }
 
 // usage lists the language for whoever mistypes it.

@@ -30,7 +30,7 @@ func (m *Machine) become(w *worker, to State, limit time.Duration, n Note) {
 	if n.Text == "" {
 		n.Text = "worker is " + to.String()
 	}
-	w.State, w.Deadline = to, 0
+	w.State, w.Since, w.Deadline, w.ReadyDue = to, m.now, 0, 0
 	if limit > 0 {
 		w.Deadline = m.now + limit
 	}
@@ -52,7 +52,11 @@ func (m *Machine) launch(s *slot, w *worker) {
 	for room(s) < 1 {
 		m.kill(s.leaver(), "a third incarnation is wanted in its slot")
 	}
-	m.become(w, Starting, m.targetFor(w).StartTimeout, Note{Level: Debug})
+	t := m.targetFor(w)
+	m.become(w, Starting, t.StartTimeout, Note{Level: Debug})
+	if t.ReadyAfter > 0 {
+		w.ReadyDue = m.now + t.ReadyAfter
+	}
 	m.do(Spawn{ID: w.ID, Generation: w.Generation, Revision: w.Revision})
 }
 
@@ -143,7 +147,7 @@ func (m *Machine) workerOverdue(s *slot, w *worker) {
 	case Waiting:
 		m.launch(s, w)
 	case Starting:
-		reason := fmt.Sprintf("not ready within start-timeout %v", m.targetFor(w).StartTimeout)
+		reason := m.tooLate(w)
 		serving := w == s.Serving
 		m.abort(s, w, reason)
 		m.vacated(s, w, serving, reason, "")
@@ -157,6 +161,19 @@ func (m *Machine) workerOverdue(s *slot, w *worker) {
 		w.Stuck = true
 		m.kill(w, fmt.Sprintf("still there %v after SIGKILL, probably in uninterruptible sleep", killTimeout))
 	}
+}
+
+// tooLate explains why a start was given up.
+func (m *Machine) tooLate(w *worker) string {
+	t := m.targetFor(w)
+	reason := fmt.Sprintf("not ready within start-timeout %v", t.StartTimeout)
+	if asked := w.Deadline - w.Since - t.StartTimeout; asked > 0 {
+		reason += fmt.Sprintf(" and the %v more that it asked for", asked.Round(time.Millisecond))
+	}
+	if t.NeverReady != "" {
+		reason += ": " + t.NeverReady
+	}
+	return reason
 }
 
 func (m *Machine) workerSpawned(ev WorkerSpawned) {
@@ -187,6 +204,8 @@ func (m *Machine) workerExited(ev WorkerExited) {
 	}
 	n := Note{Text: "worker exited", Reason: ev.Reason, Words: ev.Words}
 	switch {
+	case ev.Clean && w.State == Ready:
+		n.Reason += " although nobody told it to leave"
 	case w.State == Starting && ev.Clean:
 		n.Reason += " before it was ready: its program must stay in the foreground, one that goes to the background cannot be supervised"
 	case w.State == Starting:
@@ -307,13 +326,15 @@ func (m *Machine) breaker(s *slot) time.Duration {
 	return s.Respawns[len(s.Respawns)-respawnMax] + respawnWindow - m.now
 }
 
-// workerSaidReady moves a starting worker on: into Standby when a change
-// decides about it, else into service.
 func (m *Machine) workerSaidReady(ev WorkerSaidReady) {
-	s, w := m.find(ev.ID)
-	if w == nil || w.State != Starting {
-		return
+	if s, w := m.find(ev.ID); w != nil && w.State == Starting {
+		m.comeUp(s, w)
 	}
+}
+
+// comeUp moves a starting worker on: into Standby when a change decides about
+// it, else into service.
+func (m *Machine) comeUp(s *slot, w *worker) {
 	switch {
 	case w == s.Serving:
 		m.serve(w)

@@ -100,6 +100,9 @@ func (m *Machine) advance(now Time) {
 			if w.State != Waiting && w.State != Ready {
 				w.Deadline = max(w.Deadline, m.now+pauseGrace)
 			}
+			if w.ReadyDue > 0 { // it may have died meanwhile
+				w.ReadyDue = max(w.ReadyDue, m.now+pauseGrace)
+			}
 		}
 	}
 }
@@ -147,6 +150,12 @@ func (m *Machine) handle(ev Event) {
 		m.workerSaidLeft(ev)
 	case WorkerMisbehaved:
 		m.workerMisbehaved(ev)
+	case WorkerSpoke:
+		m.workerSpoke(ev)
+	case WorkerAskedForTime:
+		m.workerAskedForTime(ev)
+	case WorkerGaveUp:
+		m.workerGaveUp(ev)
 	case WorkerExited:
 		m.workerExited(ev)
 	case HeartbeatsSampled:
@@ -189,6 +198,7 @@ func (m *Machine) NextDeadline() (at Time, ok bool) {
 			if w.State != Ready { // a hang is judged by samples, not by the clock alone
 				earliest(w.Deadline)
 			}
+			earliest(w.ReadyDue)
 		}
 	}
 	for _, list := range m.waiting() {
@@ -207,6 +217,9 @@ func (m *Machine) NextDeadline() (at Time, ok bool) {
 func (m *Machine) expire() {
 	for _, s := range m.Slots {
 		for _, w := range s.workers() {
+			if w.ReadyDue > 0 && w.ReadyDue <= m.now {
+				m.comeUp(s, w)
+			}
 			if w.Deadline > 0 && w.Deadline <= m.now && w.State != Ready {
 				m.workerOverdue(s, w)
 			}

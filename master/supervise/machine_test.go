@@ -47,13 +47,28 @@ var workerRows = []row{
 	{event: "misbehaved WORKER garbage"},
 	{event: "exited WORKER exit code 0"},
 	{event: "exited WORKER killed by SIGSEGV"},
+	{event: "spoke WORKER"},
+	{event: "spoke WORKER", when: "of a kind that is ready when it lives", arm: func(s *story, w *worker) {
+		if w.State == Starting {
+			w.ReadyDue = s.now + 1
+		}
+	}},
+	{event: "asked WORKER 60s"},
+	{event: "asked WORKER 1ms"},
+	{event: "gave-up WORKER WATCHDOG=trigger"},
 	{event: "recycle WORKER it is old"},
 	{event: "sampled WORKER=7"},
 	{event: "sampled WORKER=7", when: "after unwellAfter", arm: func(s *story, w *worker) { s.lastBeat(w, s.now-unwellAfter) }},
+	{event: "sampled WORKER=7,rare", when: "after unwellAfter", arm: func(s *story, w *worker) { s.lastBeat(w, s.now-unwellAfter) }},
 	{event: "sampled WORKER=7", when: "after hang-timeout", arm: func(s *story, w *worker) { s.lastBeat(w, s.now-defaultTarget.HangTimeout) }},
 	{event: "sampled WORKER=7", when: "after hang-timeout, the master was paused", arm: func(s *story, w *worker) {
 		s.lastBeat(w, s.now-defaultTarget.HangTimeout)
 		s.m.SampledAt = s.now - defaultTarget.HangTimeout
+	}},
+	{event: "tick", when: "when being alive is enough", arm: func(s *story, w *worker) {
+		if w.State == Starting {
+			w.ReadyDue = s.now
+		}
 	}},
 	{event: "tick", when: "at its deadline", arm: func(s *story, w *worker) {
 		if w.State != Ready { // that of Ready is judged by samples

@@ -288,7 +288,7 @@ func (k *kernel) checkRecovered() {
 
 // farewell is L2's bound.
 func (k *kernel) farewell() time.Duration {
-	return 8*time.Second + abortTimeout + 2*killTimeout + k.pauses + pauseGrace
+	return 8*time.Second + asksMax + abortTimeout + 2*killTimeout + k.pauses + pauseGrace
 }
 
 // reincarnate goes on with a machine that was restored from a snapshot. The

@@ -315,6 +315,7 @@ func randomEvent(m *Machine, random *rand.Rand) Event {
 		CallerLeft{Caller: caller}, WorkerSpawned{ID: id, PID: 7}, SpawnFailed{ID: id, Temporary: random.IntN(2) == 0},
 		WorkerSaidReady{ID: id}, WorkerSaidReady{ID: id}, WorkerSaidLeaving{ID: id}, WorkerSaidLeft{ID: id},
 		WorkerMisbehaved{ID: id}, WorkerExited{ID: id}, HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 1}}},
+		WorkerSpoke{ID: id}, WorkerAskedForTime{ID: id, For: time.Second}, WorkerGaveUp{ID: id, Reason: "WATCHDOG=trigger"},
 		SignalReceived{Signal: Signal(random.IntN(11)), Terminal: Terminal(random.IntN(3))},
 	}
 	if random.IntN(100) == 0 {

@@ -74,6 +74,12 @@ type Target struct {
 	StartTimeout time.Duration `json:"start_timeout"` // spawn to ready
 	DrainTimeout time.Duration `json:"drain_timeout"` // drain to exit
 	HangTimeout  time.Duration `json:"hang_timeout"`  // heartbeat standing still
+
+	// ReadyAfter counts a worker as ready that has lived for so long, also when
+	// it says nothing; 0: it has to say it.
+	ReadyAfter time.Duration `json:"ready_after"`
+	// NeverReady says more about a worker that was not ready in time.
+	NeverReady string `json:"never_ready"`
 }
 
 func (t Target) surge(slots int) int {
@@ -93,6 +99,8 @@ func (t Target) Validate() error {
 	case min(t.StartTimeout, t.DrainTimeout, t.HangTimeout) <= 0 || max(t.StartTimeout, t.DrainTimeout, t.HangTimeout) > TimeoutMax:
 		return fmt.Errorf("start-, drain- and hang-timeout are %v, %v and %v: they must be above zero and at most %v",
 			t.StartTimeout, t.DrainTimeout, t.HangTimeout, TimeoutMax)
+	case t.ReadyAfter < 0 || t.ReadyAfter >= t.StartTimeout:
+		return fmt.Errorf("a worker would be ready after %v: it must be above zero and below the start-timeout %v", t.ReadyAfter, t.StartTimeout)
 	}
 	return nil
 }
@@ -106,7 +114,9 @@ type worker struct {
 	State      State    `json:"state"`
 	BornAt     Time     `json:"born_at"`
 	ReadyAt    Time     `json:"ready_at"`   // 0: never was
+	Since      Time     `json:"since"`      // when the state began
 	Deadline   Time     `json:"deadline"`   // when the state ends in an action; 0: never
+	ReadyDue   Time     `json:"ready_due"`  // Starting: when being alive counts as being ready; 0: never
 	GiveUpAt   Time     `json:"give_up_at"` // coming seat: until when failed spawns are tried again
 	Tries      int      `json:"tries"`      // spawns that failed for want of resources
 	Beat       int64    `json:"beat"`       // the last heartbeat's value

@@ -138,7 +138,8 @@ func TestLanguage(t *testing.T) {
 		WorkerSaidReady{ID: id}, WorkerSaidLeaving{ID: id, Reason: "SIGTERM"}, WorkerSaidLeft{ID: id},
 		WorkerMisbehaved{ID: id, Reason: "garbage"}, WorkerExited{ID: id, Clean: true, Reason: "exit code 0"},
 		WorkerExited{ID: id, Reason: "exit code 1", Words: "no such module"},
-		HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 5}, {ID: WorkerID{Incarnation: 1}, Value: -6}}}, HeartbeatsSampled{},
+		HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 5}, {ID: WorkerID{Incarnation: 1}, Value: -6, Rare: true}}}, HeartbeatsSampled{},
+		WorkerSpoke{ID: id}, WorkerAskedForTime{ID: id, For: 5}, WorkerGaveUp{ID: id, Reason: "WATCHDOG=trigger"},
 	}
 	seen := map[string]bool{}
 	for _, ev := range facts {

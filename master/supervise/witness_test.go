@@ -337,6 +337,8 @@ func subjectOf(ev Event) WorkerID {
 		return ev.ID
 	case WorkerSaidLeaving:
 		return ev.ID
+	case WorkerGaveUp:
+		return ev.ID
 	case SpawnFailed:
 		return ev.ID
 	}
