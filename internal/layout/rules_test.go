@@ -60,6 +60,7 @@ var rules = map[string]rule{
 	"master/listen": {ours: shared, others: []string{xsys}, why: apart},
 	// ipc: the names of the environment that a worker starts with are part of it.
 	"master/process": {ours: []string{"ipc", "master/config", "master/supervise"}, others: []string{xsys}, why: apart},
+	"master/notify":  {ours: shared, others: []string{xsys}, why: apart},
 	// log: http.Server.ErrorLog has this type.
 	"master/control": {ours: shared, others: []string{xsys, "log"}, why: apart},
 
