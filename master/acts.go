@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"prefork/ipc"
+	"prefork/master/config"
 	"prefork/master/process"
 	"prefork/master/supervise"
 )
@@ -75,63 +75,69 @@ func (m *master) startChild(a supervise.Spawn) (*child, error) {
 	if !ok {
 		return nil, fmt.Errorf("start worker: configuration %d is not kept any more", a.Revision)
 	}
-	board, err := ipc.NewScoreboard()
+	talk, err := m.newTalk(a.ID, cfg)
 	if err != nil {
 		return nil, err
 	}
-	mine, theirs, err := ipc.Pair()
-	if err != nil {
-		board.Close()
-		return nil, err
-	}
-	defer theirs.Close()
-	p, err := process.Start(process.Spec{
-		Program: m.program, Env: m.environ, Listeners: m.sockets.of(a.ID.Slot), IPC: theirs,
+	spec := process.Spec{
+		Program: m.programOf(cfg), Env: environment(m.environ, cfg.Environment), Listeners: m.sockets.of(a.ID.Slot),
 		Slot: a.ID.Slot, Generation: a.Generation,
-	})
-	if err != nil {
-		board.Close()
-		mine.Close()
+	}
+	talk.furnish(&spec)
+	if err := m.prepareListeners(a.ID, spec.Listeners, spec.IPC == nil); err != nil {
+		talk.release()
 		return nil, err
 	}
-	return &child{
-		id: a.ID, generation: a.Generation, revision: a.Revision,
-		process: p, conn: mine, board: board, settings: settingsFor(cfg),
+	p, err := process.Start(spec)
+	if err != nil {
+		talk.release()
+		return nil, err
+	}
+	c := &child{
+		id: a.ID, generation: a.Generation, revision: a.Revision, process: p, talk: talk,
 		post: m.post, print: m.journal.output, outputs: &m.outputs,
-		errsDone: make(chan struct{}), received: make(chan struct{}),
-	}, nil
+		errsDone: make(chan struct{}), heard: make(chan struct{}), exited: make(chan struct{}), killed: make(chan struct{}),
+	}
+	talk.started(c)
+	return c, nil
+}
+
+// programOf is what a worker of the configuration runs.
+func (m *master) programOf(cfg config.Config) []string {
+	if len(cfg.Command) > 0 {
+		return cfg.Command
+	}
+	return m.builtin
+}
+
+func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error) {
+	if len(cfg.Command) == 0 {
+		return newOurs(settingsFor(cfg))
+	}
+	return newForeign(m.notifyPath(id), cfg, m.journal.complaint)
 }
 
 func (m *master) serve(a supervise.Serve) (out []supervise.Event) {
 	m.with(a.ID, func(c *child) {
-		if err := c.conn.Send(ipc.Serve{}); err != nil {
-			c.conn.Close()
-			out = append(out, supervise.WorkerMisbehaved{ID: a.ID, Reason: "it does not take messages: " + err.Error()})
+		if err := c.talk.serve(); err != nil {
+			out = append(out, supervise.WorkerMisbehaved{ID: a.ID, Reason: err.Error()})
 		}
 	})
 	return out
 }
 
-// sample reads every scoreboard. One that was overwritten is reported once, and
-// its worker's channel closed: without heartbeats it can no longer be judged,
-// and it is told to leave by signal. Who has said ready has a heart, whatever that
-// says: a zero is no way out.
+// sample feels every pulse. A heart that was spoilt is reported once.
 func (m *master) sample() []supervise.Event {
 	var beats []supervise.Beat
 	var out []supervise.Event
+	m.inspect()
 	for id, c := range m.children {
-		if c.garbage {
-			continue
-		}
-		counters, err := c.board.Read()
-		if err != nil {
-			c.garbage = true
-			c.conn.Close()
+		beat, alive, err := c.talk.beat()
+		switch {
+		case err != nil:
 			out = append(out, supervise.WorkerMisbehaved{ID: id, Reason: err.Error()})
-			continue
-		}
-		if c.saidReady.Load() {
-			beats = append(beats, supervise.Beat{ID: id, Value: counters.Beat})
+		case alive:
+			beats = append(beats, beat)
 		}
 	}
 	return append(out, supervise.HeartbeatsSampled{Beats: beats})
@@ -173,10 +179,10 @@ func (m *master) handled(ev supervise.Event) {
 		return
 	}
 	m.with(exited.ID, func(c *child) {
-		if c.endGroup() {
+		if c.endFamily() {
 			m.journal.note(supervise.Note{
 				Level: supervise.Warn, Text: "processes that the worker had started are killed", ID: c.id,
-				Generation: c.generation, PID: c.process.PID(), Reason: "they have outlived it in its process group",
+				Generation: c.generation, PID: c.process.PID(), Reason: "they have outlived it, and nobody would supervise them",
 			})
 		}
 		c.close()

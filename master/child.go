@@ -1,8 +1,6 @@
 package master
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -10,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"prefork/ipc"
 	"prefork/master/process"
 	"prefork/master/supervise"
 )
@@ -19,33 +16,40 @@ import (
 // a grandchild may hold the pipe open for ever.
 const wordsTimeout = 250 * time.Millisecond
 
+// How often is asked whether what a worker has started still runs: first often,
+// then seldom, because each look goes through all processes. The kernel tells
+// nobody when a process group has become empty.
+const (
+	familyLookFirst = 10 * time.Millisecond
+	familyLookMax   = 500 * time.Millisecond
+)
+
 // child is what the shell keeps of one incarnation, from spawn to exit.
 type child struct {
 	id         supervise.WorkerID
 	generation uint64
 	revision   uint64
 	process    *process.Process
-	conn       *ipc.Conn
-	board      *ipc.Scoreboard
-	garbage    bool // its scoreboard was overwritten, and that was said
-	settings   []byte
-	greeted    atomic.Bool // it has said hello
-	saidReady  atomic.Bool
-	told       atomic.Bool // it was asked to leave, or made to
+	talk       talk
+	told       atomic.Bool // it was asked to leave, or leaves by itself
+	waited     int         // for so many samples connections have waited for it
 
 	post     func(supervise.Event) // to the loop; returns at once when that has ended
 	print    func(c *child, stream, line string, dropped int)
 	outputs  *outputs // that are being read, of all children
 	words    process.Tail
 	errsDone chan struct{} // closed when stderr was read to its end
-	received chan struct{} // closed when nobody reads the channel any more
+	heard    chan struct{} // closed when nobody listens to it any more
+	exited   chan struct{} // closed when the process has ended
+	killed   chan struct{} // closed when it was killed
+	killOnce sync.Once
 }
 
 // watch starts the child's goroutines. Run waits for all of them.
 func (c *child) watch(run func(func())) {
 	run(func() {
-		defer close(c.received)
-		c.receive()
+		defer close(c.heard)
+		c.talk.hear()
 	})
 	run(func() { c.read("stdout", c.process.Stdout, nil) })
 	run(func() {
@@ -68,108 +72,46 @@ func (c *child) read(stream string, from io.ReadCloser, keep io.Writer) {
 }
 
 // reap waits for the child's end and reports it with its last words, AFTER
-// everything that it said on its channel.
+// everything that it said.
 func (c *child) reap() {
 	status := c.process.Wait()
+	close(c.exited)
+	c.awaitFamily()
 	patience := time.NewTimer(wordsTimeout)
 	defer patience.Stop()
-	for _, done := range []<-chan struct{}{c.errsDone, c.received} {
+	for _, done := range []<-chan struct{}{c.errsDone, c.heard} {
 		select {
 		case <-done:
 		case <-patience.C:
 			patience.Reset(0)
 		}
 	}
-	c.conn.Close() // a grandchild may hold the other end
-	<-c.received   // nobody uses the channel or the scoreboard any more
-	c.post(supervise.WorkerExited{ID: c.id, Reason: c.explain(status), Words: c.words.String()})
+	c.talk.mute() // a grandchild may hold the other end
+	<-c.heard     // nobody uses the talk any more
+	c.post(supervise.WorkerExited{ID: c.id, Clean: status == process.Status{}, Reason: status.String(), Words: c.words.String()})
 }
 
-// explain puts an exit into words. A program that goes into the background on
-// its own looks like a success, and nobody would know what to do about it.
-func (c *child) explain(status process.Status) string {
-	if status == (process.Status{}) && !c.saidReady.Load() && !c.told.Load() {
-		return "a worker must stay in the foreground, and this one left with " + status.String()
+// awaitFamily gives what a worker has started the time that was left to the
+// worker, when that was told to leave: a program may end before its own children
+// have answered what they hold. The machine still sees it drain, and at the
+// deadline it has them killed. After a crash there is no such time.
+func (c *child) awaitFamily() {
+	if !c.told.Load() {
+		return
 	}
-	return status.String()
-}
-
-// receive turns the worker's messages into events until its channel ends. Each
-// message may come once in a life, so a worker cannot flood the loop.
-func (c *child) receive() {
-	seen := map[ipc.Kind]bool{}
-	for {
-		m, files, err := c.conn.Receive()
-		for _, f := range files {
-			f.Close()
-		}
-		if err == nil {
-			err = c.accept(m, seen)
-		}
-		if err != nil {
-			c.conn.Close()
-			c.receiveFailed(err)
+	for wait := familyLookFirst; c.process.SignalFamily(0); wait = min(2*wait, familyLookMax) {
+		select {
+		case <-time.After(wait):
+		case <-c.killed:
 			return
 		}
 	}
 }
 
-// receiveFailed reports a broken protocol. The end of the channel is none: the
-// exit follows, or the worker lives on and misses its heartbeats.
-func (c *child) receiveFailed(err error) {
-	var broken *ipc.ProtocolError
-	if errors.As(err, &broken) {
-		c.post(supervise.WorkerMisbehaved{ID: c.id, Reason: broken.Reason})
-	}
-}
-
-// accept handles one message of the worker.
-func (c *child) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
-	kind := ipc.KindOf(m)
-	if seen[kind] {
-		return &ipc.ProtocolError{Reason: fmt.Sprintf("a second %v", kind)}
-	}
-	if kind != ipc.KindHello && !seen[ipc.KindHello] {
-		return &ipc.ProtocolError{Reason: fmt.Sprintf("%v before hello", kind)}
-	}
-	seen[kind] = true
-	switch m := m.(type) {
-	case ipc.Hello:
-		c.greeted.Store(true)
-		return c.welcome(m)
-	case ipc.Ready:
-		c.saidReady.Store(true)
-		c.post(supervise.WorkerSaidReady{ID: c.id})
-	case ipc.Left:
-		c.post(supervise.WorkerSaidLeft{ID: c.id})
-	case ipc.Leaving:
-		c.told.Store(true) // by somebody else, a signal for example
-		c.post(supervise.WorkerSaidLeaving{ID: c.id, Reason: m.Reason})
-	default:
-		return &ipc.ProtocolError{Reason: fmt.Sprintf("%v is the master's to say", kind)}
-	}
-	return nil
-}
-
-func (c *child) welcome(h ipc.Hello) error {
-	version, ok := h.Agree()
-	if !ok {
-		return &ipc.ProtocolError{Reason: fmt.Sprintf("it speaks versions %d to %d, this master %d to %d", h.MinVersion, h.MaxVersion, ipc.MinVersion, ipc.Version)}
-	}
-	return c.conn.Send(ipc.Welcome{
-		Version: version, Slot: uint32(c.id.Slot), Incarnation: c.id.Incarnation,
-		Generation: c.generation, Settings: c.settings,
-	}, c.board.FD())
-}
-
-// drain asks by message, and by signal when nobody may read that: the channel
-// was closed, or the program has not said hello, and perhaps never will.
+// drain tells the worker to leave.
 func (c *child) drain(deadline supervise.Time) {
 	c.told.Store(true)
-	err := c.conn.Send(ipc.Drain{Deadline: int64(deadline)})
-	if err != nil || !c.greeted.Load() {
-		c.signal(unix.SIGTERM)
-	}
+	c.talk.drain(deadline)
 }
 
 // signal ignores the one error there is: the process has gone, and its exit is
@@ -177,21 +119,22 @@ func (c *child) drain(deadline supervise.Time) {
 func (c *child) signal(sig unix.Signal) { _ = c.process.Signal(sig) }
 
 func (c *child) kill() {
+	c.killOnce.Do(func() { close(c.killed) })
 	c.signal(unix.SIGKILL)
-	_ = c.process.SignalGroup(unix.SIGKILL) // an empty group is what is wanted
+	c.process.SignalFamily(unix.SIGKILL)
 }
 
-// endGroup ends what the worker has started and left behind in its process group,
-// and tells whether there was anything: nobody supervises it, and it may hold the
-// slot's sockets and go on to serve.
-func (c *child) endGroup() (found bool) {
-	return c.process.SignalGroup(unix.SIGKILL) == nil
+// endFamily ends what the worker has started and left behind, and tells whether
+// there was anything: nobody supervises it, and it may hold the slot's sockets and
+// go on to serve.
+func (c *child) endFamily() (found bool) {
+	return c.process.SignalFamily(unix.SIGKILL)
 }
 
-// close gives back what the child held, after its exit was reported. Neither
-// error can mean anything any more.
+// close gives back what the child held, after its exit was reported. The error
+// can mean nothing any more.
 func (c *child) close() {
-	_ = c.board.Close()
+	c.talk.release()
 	_ = c.process.Close()
 }
 

@@ -2,6 +2,9 @@ package master
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 
 	"prefork/ipc"
 	"prefork/master/config"
@@ -13,11 +16,30 @@ import (
 func (m *master) keepConfig(cfg config.Config) supervise.Target {
 	m.lastRevision++
 	m.configs[m.lastRevision] = cfg
-	return supervise.Target{
+	t := supervise.Target{
 		Revision: m.lastRevision, Slots: cfg.Workers,
 		SurgeCount: cfg.Surge.Count, SurgePercent: cfg.Surge.Percent,
 		StartTimeout: cfg.StartTimeout, DrainTimeout: cfg.DrainTimeout, HangTimeout: cfg.HangTimeout,
 	}
+	if len(cfg.Command) > 0 {
+		t.ReadyAfter = cfg.Ready.After
+		t.NeverReady = "it has not said READY=1 to its NOTIFY_SOCKET (sd_notify); a program that cannot needs ready = \"delay:5s\" or the like"
+	}
+	return t
+}
+
+// environment adds what the configuration says to the environment of all
+// workers. What stands there twice counts as the configuration has it.
+func environment(common []string, more map[string]string) []string {
+	env := slices.DeleteFunc(slices.Clone(common), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		_, again := more[name]
+		return again
+	})
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		env = append(env, name+"="+more[name])
+	}
+	return env
 }
 
 // settingsFor returns what a built-in worker must know, for Welcome.

@@ -11,7 +11,7 @@ import (
 	"prefork/master/control"
 )
 
-const brokeProtocol = "worker broke the protocol, its channel is closed"
+const brokeProtocol = "worker broke the protocol"
 
 // Offsets of ipc's scoreboard, version 1.
 const (

@@ -72,6 +72,14 @@ func (j *journal) output(c *child, stream, line string, dropped int) {
 	}
 }
 
+// complaint says what a worker did that it may not do, or that has no effect.
+func (j *journal) complaint(c *child, reason string) {
+	j.note(supervise.Note{
+		Level: supervise.Warn, Text: "worker's notification has no effect", ID: c.id, Generation: c.generation,
+		PID: c.process.PID(), Reason: reason,
+	})
+}
+
 // write sends one entry to the log and, from info on, to the event stream.
 func (j *journal) write(level logrus.Level, text string, fields logrus.Fields) {
 	j.log.WithFields(fields).Log(level, text)

@@ -171,6 +171,15 @@ func (b *logbook) awaitMeanwhile(t testing.TB, line string, do func()) {
 	})
 }
 
+// has tells whether there is an entry with this message and a reason that
+// contains a text.
+func (b *logbook) has(msg, reason string) bool {
+	found, _ := b.find(false, func(e entry) bool {
+		return e.text("msg") == msg && strings.Contains(e.text("reason"), reason)
+	})
+	return len(found) > 0
+}
+
 // length is how many entries there are.
 func (b *logbook) length() int {
 	b.mu.Lock()

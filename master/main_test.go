@@ -14,6 +14,8 @@ func TestMain(m *testing.M) {
 	os.Exit(testproc.Main(m,
 		testproc.Command{Name: process.ExecStepArg, Run: process.ExecStep, Indirect: true},
 		testproc.Command{Name: workerCommand, Run: beWorker, Indirect: true},
+		testproc.Command{Name: programCommand, Run: beProgram, Indirect: true},
+		testproc.Command{Name: partCommand, Run: bePart, Indirect: true},
 		testproc.Command{Name: lodgerCommand, Run: beLodger, Indirect: true},
 		testproc.Command{Name: masterCommand, Run: beMaster},
 		testproc.Command{Name: stormCommand, Run: beInAStorm},

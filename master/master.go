@@ -2,9 +2,11 @@ package master
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -50,7 +52,7 @@ const goodbyeTimeout = 2 * time.Second
 // master is the shell: what the loop owns, and the way in for everybody else.
 type master struct {
 	opts    Options
-	program []string
+	builtin []string // argument vector of our own workers
 	environ []string
 	began   time.Time
 	control string // path
@@ -101,7 +103,7 @@ func Run(opts Options) (code int, err error) {
 
 func newMaster(opts Options) *master {
 	m := &master{
-		opts: opts, program: opts.Program, environ: process.Inheritable(opts.Environ), began: time.Now(),
+		opts: opts, builtin: opts.Program, environ: process.Inheritable(opts.Environ), began: time.Now(),
 		control:  controlPath(opts.Config),
 		children: map[supervise.WorkerID]*child{}, configs: map[uint64]config.Config{},
 		journal: journal{log: opts.Log, hub: control.NewHub()},
@@ -153,7 +155,28 @@ func (m *master) claim() (undo func(), err error) {
 		}
 		steps = append(steps, func() { removePIDFile(path) })
 	}
-	return undo, nil
+	steps = append(steps, func() { _ = os.RemoveAll(m.notifyFolder()) }) // empty, unless somebody put something there
+	return undo, m.makeNotifyFolder()
+}
+
+// notifyFolder holds the notification sockets of workers that are not our own.
+func (m *master) notifyFolder() string {
+	return config.NotifyFolder(m.control, m.opts.Config.Name)
+}
+
+func (m *master) notifyPath(id supervise.WorkerID) string {
+	return filepath.Join(m.notifyFolder(), fmt.Sprintf("%d.%d", id.Slot, id.Incarnation))
+}
+
+// makeNotifyFolder begins with an empty folder: what a killed master has left
+// there is nobody's.
+func (m *master) makeNotifyFolder() error {
+	folder := m.notifyFolder()
+	err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o700))
+	if err != nil {
+		return fmt.Errorf("make folder for the workers' notifications: %w", err)
+	}
+	return nil
 }
 
 // prepare opens the sockets and makes the machine. After an error nothing of

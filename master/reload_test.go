@@ -21,7 +21,7 @@ func TestReloadOfABadReleaseRollsBack(t *testing.T) {
 		reason, words   string
 	}{
 		{name: "dies", behaviour: "die 3 no module named shop", reason: "slot 1: exit code 3 before it was ready", words: "no module named shop"},
-		{name: "goes into the background", behaviour: "die 0", reason: "slot 1: a worker must stay in the foreground"},
+		{name: "goes into the background", behaviour: "die 0", reason: "slot 1: exit code 0 before it was ready: a worker must stay in the foreground"},
 		{name: "babbles", behaviour: "babble-first garbage", reason: `slot 1: message starts with "once"`},
 		{name: "is never ready", behaviour: "unready", reason: "slot 1: not ready within start-timeout 5s"},
 	} {
@@ -66,9 +66,9 @@ func TestReloadOfABadReleaseRollsBack(t *testing.T) {
 // gently: it left on its own.
 func (r *rig) mustHaveDrained(t testing.TB, slot, generation int) {
 	t.Helper()
-	exits, _ := r.log.find(false, func(e entry) bool {
-		return e.is("worker exited", slot) && e.number("generation") == generation
-	})
+	wanted := func(e entry) bool { return e.is("worker exited", slot) && e.number("generation") == generation }
+	r.log.awaitThat(t, "worker exited", false, wanted) // the log is read later than the status
+	exits, _ := r.log.find(false, wanted)
 	if len(exits) != 1 {
 		t.Fatalf("%d workers of slot %d and generation %d have exited, want one", len(exits), slot, generation)
 	}

@@ -37,6 +37,10 @@ type orders struct {
 	Bare                                    bool   // without the Options that need not be
 	Refuse                                  string // why the configuration cannot be read
 	Dir                                     string // what its workers do, see fakeworker_test.go
+	Command                                 []string
+	Environment                             map[string]string
+	ReadyNotify                             bool
+	ReadyAfter                              time.Duration
 }
 
 // config is quick where the defaults are patient.
@@ -48,6 +52,8 @@ func (o orders) config() (config.Config, error) {
 	}
 	cfg.Listen = []config.Address{address}
 	cfg.Workers, cfg.Control, cfg.PIDFile, cfg.LogFile = o.Workers, o.Control, o.PIDFile, o.LogFile
+	cfg.Command, cfg.Environment = o.Command, o.Environment
+	cfg.Ready = config.Ready{Notify: o.ReadyNotify, After: o.ReadyAfter}
 	cfg.LogFormat, cfg.LogLevel = "json", cmp.Or(o.LogLevel, "debug")
 	if o.Surge != 0 {
 		cfg.Surge = config.Surge{Count: o.Surge}

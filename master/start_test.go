@@ -27,7 +27,7 @@ func TestFirstGenerationFails(t *testing.T) {
 		},
 		{
 			name: "goes into the background", behaviour: "die 0",
-			reason: "slot 0: a worker must stay in the foreground, and this one left with exit code 0 before it was ready",
+			reason: "slot 0: exit code 0 before it was ready: a worker must stay in the foreground, so switch off its option to go into the background",
 		},
 		{
 			name: "never becomes ready", behaviour: "unready",

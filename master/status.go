@@ -80,9 +80,9 @@ func (m *master) workerStatus(w supervise.WorkerStatus) control.WorkerStatus {
 		AgeSeconds:  w.Age.Seconds(), Restarts: w.Restarts, RetryInSeconds: w.RetryIn.Seconds(),
 	}
 	m.with(w.ID, func(c *child) {
-		if n, err := c.board.Read(); err == nil {
-			ws.Connections, ws.Accepted, ws.Helped, ws.Requests = n.Connections, n.Accepted, n.Helped, n.Requests
-		}
+		n := c.talk.counters()
+		ws.Connections, ws.Accepted, ws.Helped, ws.Requests = n.Connections, n.Accepted, n.Helped, n.Requests
+		ws.Status = c.talk.said()
 	})
 	return ws
 }

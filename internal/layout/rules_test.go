@@ -43,7 +43,7 @@ var rules = map[string]rule{
 
 	"master": {
 		ours: []string{
-			"ipc", "master/config", "master/control", "master/listen", "master/process", "master/supervise",
+			"ipc", "master/config", "master/control", "master/listen", "master/notify", "master/process", "master/supervise",
 		},
 		others: []string{logrus, xsys},
 		why:    oneWay + "; a master that imported worker could not be read without it",

@@ -23,6 +23,12 @@ func ControlPath(name string, uid int, xdgRuntimeDir string) string {
 	return path.Join(folder, name+".sock")
 }
 
+// NotifyFolder gives the folder in which each worker that is no worker of ours
+// has its notification socket. Its path is short: so are those of sockets.
+func NotifyFolder(controlPath, name string) string {
+	return path.Join(path.Dir(controlPath), name+".notify")
+}
+
 // LockPath gives the file that keeps a second master of the same name out. It
 // stands in the control socket's folder, whatever the socket itself is called.
 func LockPath(controlPath, name string) string {

@@ -64,6 +64,7 @@ type WorkerStatus struct {
 	AgeSeconds     float64 `json:"age_seconds"`
 	Restarts       uint64  `json:"restarts"`
 	RetryInSeconds float64 `json:"retry_in_seconds,omitempty"` // while waiting
+	Status         string  `json:"status,omitempty"`           // what it says of itself: STATUS= of sd_notify(3)
 }
 
 // ReloadStatus is the outcome of the last reload; Result is empty before the

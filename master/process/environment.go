@@ -9,11 +9,15 @@ import (
 )
 
 // What a worker finds in its environment. The LISTEN_ names are those of
-// sd_listen_fds(3).
+// sd_listen_fds(3), the others without PREFORK_ those of sd_notify(3) and
+// sd_watchdog_enabled(3).
 const (
 	envListenPID   = "LISTEN_PID" // set by the exec step: only the child knows it
 	envListenFDs   = "LISTEN_FDS"
 	envListenNames = "LISTEN_FDNAMES"
+	envNotify      = "NOTIFY_SOCKET"
+	envWatchdog    = "WATCHDOG_USEC"
+	envWatchdogPID = "WATCHDOG_PID" // set by the exec step, as LISTEN_PID
 	envSlot        = "PREFORK_SLOT"
 	envGeneration  = "PREFORK_GENERATION"
 	envIPC         = ipc.EnvFD
@@ -28,7 +32,7 @@ const firstListener = 3
 func Inheritable(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return name == "NOTIFY_SOCKET" ||
+		return name == envNotify ||
 			strings.HasPrefix(name, "WATCHDOG_") ||
 			strings.HasPrefix(name, "LISTEN_") ||
 			strings.HasPrefix(name, "TABLEFLIP_") ||
@@ -52,6 +56,12 @@ func environment(s Spec) []string {
 			envListenFDs+"="+strconv.Itoa(len(names)),
 			envListenNames+"="+strings.Join(names, ":"))
 	}
+	if s.Notify != "" {
+		env = append(env, envNotify+"="+s.Notify)
+		if s.Watchdog > 0 {
+			env = append(env, envWatchdog+"="+strconv.FormatInt(s.Watchdog.Microseconds(), 10))
+		}
+	}
 	if s.IPC != nil {
 		env = append(env, envIPC+"="+strconv.Itoa(firstListener+len(s.Listeners)))
 	}
@@ -61,7 +71,7 @@ func environment(s Spec) []string {
 func ownedByStart(entry string) bool {
 	name, _, _ := strings.Cut(entry, "=")
 	switch name {
-	case envListenPID, envListenFDs, envListenNames, envSlot, envGeneration, envIPC:
+	case envListenPID, envListenFDs, envListenNames, envNotify, envWatchdog, envWatchdogPID, envSlot, envGeneration, envIPC:
 		return true
 	}
 	return false

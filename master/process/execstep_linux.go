@@ -106,7 +106,7 @@ func (st step) become(program []string) error {
 	}
 	// Exec puts back the soft RLIMIT_NOFILE that the Go runtime had raised for
 	// this process; the fork in the master did the same for the master's.
-	return refuse(path, syscall.Exec(path, program, withListenPID(os.Environ())))
+	return refuse(path, syscall.Exec(path, program, withPIDs(os.Environ())))
 }
 
 func find(program string) (string, error) {
@@ -116,10 +116,14 @@ func find(program string) (string, error) {
 	return exec.LookPath(program)
 }
 
-func withListenPID(env []string) []string {
-	for _, entry := range env {
-		if strings.HasPrefix(entry, envListenFDs+"=") {
-			return append(env, envListenPID+"="+strconv.Itoa(os.Getpid()))
+// withPIDs adds what only the process itself knows. Programs compare it with
+// their own PID, so that what is meant for a worker does not reach its children.
+func withPIDs(env []string) []string {
+	self := strconv.Itoa(os.Getpid())
+	for _, pair := range [][2]string{{envListenFDs, envListenPID}, {envWatchdog, envWatchdogPID}} {
+		given := func(entry string) bool { return strings.HasPrefix(entry, pair[0]+"=") }
+		if slices.ContainsFunc(env, given) {
+			env = append(env, pair[1]+"="+self)
 		}
 	}
 	return env

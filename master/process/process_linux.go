@@ -16,7 +16,8 @@ type Process struct {
 	// the worker, long after the worker.
 	Stdout, Stderr *os.File
 
-	pid int
+	pid    int
+	notify string // Spec.Notify
 	// pidfd stays valid after the leader has been waited for: it then stands
 	// for the process group. Close ends it.
 	pidfd *os.File

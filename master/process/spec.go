@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // Self as Spec.Program[0] means the master's own image. The kernel keeps it for
@@ -27,13 +28,19 @@ type Spec struct {
 	// in ps in place of the path.
 	Program []string
 	// Env is the whole environment, apart from what Start itself sets:
-	// LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and PREFORK_*. See Inheritable.
+	// LISTEN_*, NOTIFY_SOCKET, WATCHDOG_* and PREFORK_*. See Inheritable.
 	Env []string
 	// Listeners become file descriptors 3, 4, … in this order.
 	Listeners []Listener
 	// IPC is the worker's end of its message socket; nil for a program that
 	// does not speak our protocol. It comes behind the listeners.
-	IPC        *os.File
+	IPC *os.File
+	// Notify is the path of the worker's own sd_notify(3) socket; empty: it has
+	// none.
+	Notify string
+	// Watchdog is how often the worker has to be heard of there, if it wants to be
+	// watched; 0: it cannot be.
+	Watchdog   time.Duration
 	Slot       int
 	Generation uint64
 	// Dir is the working folder; empty for the master's.

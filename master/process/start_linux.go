@@ -56,7 +56,9 @@ func start(s Spec) (*Process, error) {
 		abandon(pid)
 		return nil, errors.New("this kernel gives no pidfd: Linux 5.4 or newer is needed")
 	}
-	return newProcess(pid, pidfd, files), nil
+	p := newProcess(pid, pidfd, files)
+	p.notify = s.Notify
+	return p, nil
 }
 
 // abandon ends a child that cannot be watched. Its PID is its own until wait4

@@ -207,7 +207,7 @@ func (m *Machine) workerExited(ev WorkerExited) {
 	case ev.Clean && w.State == Ready:
 		n.Reason += " although nobody told it to leave"
 	case w.State == Starting && ev.Clean:
-		n.Reason += " before it was ready: its program must stay in the foreground, one that goes to the background cannot be supervised"
+		n.Reason += " before it was ready: a worker must stay in the foreground, so switch off its option to go into the background"
 	case w.State == Starting:
 		n.Reason += " before it was ready"
 	case w.State == Standby:
@@ -371,7 +371,7 @@ func (m *Machine) workerMisbehaved(ev WorkerMisbehaved) {
 	if w == nil || w.State == Waiting {
 		return
 	}
-	m.note(Note{Level: Error, Text: "worker broke the protocol, its channel is closed", ID: w.ID, Generation: w.Generation, PID: w.PID, Reason: ev.Reason})
+	m.note(Note{Level: Error, Text: "worker broke the protocol", ID: w.ID, Generation: w.Generation, PID: w.PID, Reason: ev.Reason})
 	switch w.State {
 	case Ready:
 		w.Recycle = "it broke the protocol"

@@ -1,0 +1,175 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/process"
+	"prefork/master/supervise"
+)
+
+// ours is the talk with a worker of our own: see package ipc.
+type ours struct {
+	child    *child
+	conn     *ipc.Conn
+	board    *ipc.Scoreboard
+	theirs   *os.File // the worker's end of conn, until it has started
+	settings []byte
+	spoilt   bool // the scoreboard was overwritten, and that was said
+
+	greeted   atomic.Bool // it has said hello
+	saidReady atomic.Bool
+}
+
+func newOurs(settings []byte) (*ours, error) {
+	board, err := ipc.NewScoreboard()
+	if err != nil {
+		return nil, err
+	}
+	mine, theirs, err := ipc.Pair()
+	if err != nil {
+		board.Close()
+		return nil, err
+	}
+	return &ours{conn: mine, board: board, theirs: theirs, settings: settings}, nil
+}
+
+func (o *ours) furnish(s *process.Spec) { s.IPC = o.theirs }
+
+// started closes the worker's end here, or its end of file would never be seen.
+func (o *ours) started(c *child) {
+	o.child = c
+	o.closeTheirs()
+}
+
+func (o *ours) closeTheirs() {
+	_ = o.theirs.Close() // nothing was sent through it
+}
+
+// hear takes messages until the channel ends. Each kind may come once in a life,
+// so a worker cannot flood the loop.
+func (o *ours) hear() {
+	seen := map[ipc.Kind]bool{}
+	for {
+		m, files, err := o.conn.Receive()
+		for _, f := range files {
+			f.Close()
+		}
+		if err == nil {
+			err = o.accept(m, seen)
+		}
+		if err != nil {
+			o.conn.Close()
+			o.hearFailed(err)
+			return
+		}
+	}
+}
+
+// hearFailed reports a broken protocol. The end of the channel is none: the exit
+// follows, or the worker lives on and misses its heartbeats.
+func (o *ours) hearFailed(err error) {
+	var broken *ipc.ProtocolError
+	if errors.As(err, &broken) {
+		o.child.post(supervise.WorkerMisbehaved{ID: o.child.id, Reason: broken.Reason})
+	}
+}
+
+// accept handles one message of the worker.
+func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
+	kind := ipc.KindOf(m)
+	if seen[kind] {
+		return &ipc.ProtocolError{Reason: fmt.Sprintf("a second %v", kind)}
+	}
+	if kind != ipc.KindHello && !seen[ipc.KindHello] {
+		return &ipc.ProtocolError{Reason: fmt.Sprintf("%v before hello", kind)}
+	}
+	seen[kind] = true
+	c := o.child
+	switch m := m.(type) {
+	case ipc.Hello:
+		o.greeted.Store(true)
+		return o.welcome(m)
+	case ipc.Ready:
+		o.saidReady.Store(true)
+		c.post(supervise.WorkerSaidReady{ID: c.id})
+	case ipc.Left:
+		c.post(supervise.WorkerSaidLeft{ID: c.id})
+	case ipc.Leaving: // somebody else told it, by a signal for example
+		c.told.Store(true)
+		c.post(supervise.WorkerSaidLeaving{ID: c.id, Reason: m.Reason})
+	default:
+		return &ipc.ProtocolError{Reason: fmt.Sprintf("%v is the master's to say", kind)}
+	}
+	return nil
+}
+
+func (o *ours) welcome(h ipc.Hello) error {
+	version, ok := h.Agree()
+	if !ok {
+		return &ipc.ProtocolError{Reason: fmt.Sprintf("it speaks versions %d to %d, this master %d to %d", h.MinVersion, h.MaxVersion, ipc.MinVersion, ipc.Version)}
+	}
+	id := o.child.id
+	return o.conn.Send(ipc.Welcome{
+		Version: version, Slot: uint32(id.Slot), Incarnation: id.Incarnation,
+		Generation: o.child.generation, Settings: o.settings,
+	}, o.board.FD())
+}
+
+func (o *ours) serve() error {
+	err := o.conn.Send(ipc.Serve{})
+	if err != nil {
+		o.conn.Close()
+		return fmt.Errorf("it does not take messages: %w", err)
+	}
+	return nil
+}
+
+// drain asks by message, and by signal when nobody may read that: the channel
+// was closed, or the program has not said hello, and perhaps never will.
+func (o *ours) drain(deadline supervise.Time) {
+	err := o.conn.Send(ipc.Drain{Deadline: int64(deadline)})
+	if err != nil || !o.greeted.Load() {
+		o.child.signal(unix.SIGTERM)
+	}
+}
+
+// beat reads the scoreboard. When that was overwritten the channel is closed:
+// without heartbeats the worker can no longer be judged, and it is told to leave
+// by signal. Who has said ready has a heart, whatever that says: a zero is no way
+// out.
+func (o *ours) beat() (supervise.Beat, bool, error) {
+	if o.spoilt {
+		return supervise.Beat{}, false, nil
+	}
+	counters, err := o.board.Read()
+	if err != nil {
+		o.spoilt = true
+		o.conn.Close()
+		return supervise.Beat{}, false, err
+	}
+	return supervise.Beat{ID: o.child.id, Value: counters.Beat}, o.saidReady.Load(), nil
+}
+
+func (o *ours) counters() ipc.Counters {
+	n, err := o.board.Read()
+	if err != nil {
+		return ipc.Counters{} // beat reports it
+	}
+	return n
+}
+
+func (o *ours) said() string { return "" }
+
+func (o *ours) mute() { _ = o.conn.Close() }
+
+func (o *ours) release() {
+	o.closeTheirs() // a second time when it has started, which does nothing
+	o.mute()
+	_ = o.board.Close() // nobody could use the error any more
+}
