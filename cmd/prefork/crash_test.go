@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/bench/load"
+	"prefork/bench/load/loadtest"
 	"prefork/internal/testproc"
 )
 
@@ -93,7 +94,7 @@ func TestKilledWorkerIsReplaced(t *testing.T) {
 func TestKilledAgainAndAgainBacksOffWhileTheOthersServe(t *testing.T) {
 	m, _ := ready(t, "--workers", "2")
 	st := proven(t, m, 2)
-	g := startLoad(t, load.Config{Addr: addr(st), Rate: 200, Duration: 4 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 200, Duration: 4 * time.Second})
 	// On a slow machine a worker may prove itself before the test has seen it,
 	// so the number of kills is open; the back-off must come in the end.
 	const deathsMax = 30
@@ -163,7 +164,7 @@ func TestDeletedBinaryStillStartsWorkers(t *testing.T) {
 func TestWorkerThatIsToldToLeaveIsReplacedFirst(t *testing.T) {
 	m, _ := ready(t, "--workers", "1")
 	st := proven(t, m, 1)
-	g := startLoad(t, load.Config{Addr: addr(st), Rate: 200, Duration: 2 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 200, Duration: 2 * time.Second})
 	if err := g.Await(context.Background(), 100); err != nil {
 		t.Fatal(err)
 	}
@@ -172,5 +173,5 @@ func TestWorkerThatIsToldToLeaveIsReplacedFirst(t *testing.T) {
 	m.AwaitStatus(t, "the successor", func(s testproc.Status) bool {
 		return len(s.Ready()) == 1 && s.Ready()[0].PID != st.Workers[0].PID
 	})
-	finish(t, g)
+	loadtest.Finish(t, g)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"prefork/bench/load"
 	"prefork/internal/testproc"
 )
 
@@ -37,34 +35,6 @@ func port(t *testing.T, st testproc.Status) int {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// startLoad begins a load that the test accompanies. Wait with finish.
-func startLoad(t *testing.T, cfg load.Config) *load.Generator {
-	t.Helper()
-	g, err := load.Start(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { g.Stop(); g.Wait() })
-	return g
-}
-
-// finish waits for the load's end and checks that nothing was lost and that at
-// least nine in ten of the scheduled requests were really sent.
-func finish(t *testing.T, g *load.Generator) load.Report {
-	t.Helper()
-	r := g.Wait()
-	for class, n := range r.Failed {
-		t.Errorf("%d requests failed: %v", n, class)
-	}
-	if r.Answered*10 < r.Scheduled*9 {
-		t.Errorf("%d of %d scheduled requests were answered, want at least 90 %%", r.Answered, r.Scheduled)
-	}
-	if t.Failed() {
-		t.Logf("the load:\n%v", r)
-	}
-	return r
 }
 
 // pids returns the workers' PIDs by slot.

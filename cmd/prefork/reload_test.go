@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"prefork/bench/load"
+	"prefork/bench/load/loadtest"
 	"prefork/internal/testproc"
 )
 
@@ -21,7 +22,7 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 	)
 	m, st := ready(t, "--workers", "4")
 	before := pids(st)
-	g := startLoad(t, load.Config{Addr: addr(st), Rate: rate, Duration: 10 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: rate, Duration: 10 * time.Second})
 	for n := 1; n <= reloads; n++ {
 		// Each reload meets a load that is under way.
 		if err := g.Await(context.Background(), n*rate); err != nil {
@@ -36,7 +37,7 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 			return s.Generation == want && s.State == "serving" && len(s.Ready()) == workers
 		})
 	}
-	r := finish(t, g)
+	r := loadtest.Finish(t, g)
 	t.Logf("%d scheduled, %d answered, %d lost, p99 %v", r.Scheduled, r.Answered, r.Lost(), r.Latency.P99)
 	for slot, pid := range pids(m.Status(t)) {
 		if pid == before[slot] {
@@ -81,14 +82,14 @@ func TestReloadCommandWaitsForTheNewGeneration(t *testing.T) {
 
 func TestRollingReloadUnderLoadLosesNothing(t *testing.T) {
 	m, st := ready(t, "--workers", "4", "--surge", "1")
-	g := startLoad(t, load.Config{Addr: addr(st), Rate: 500, Duration: 3 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 500, Duration: 3 * time.Second})
 	if err := g.Await(context.Background(), 200); err != nil {
 		t.Fatal(err)
 	}
 	if r := m.Run(t, "reload"); r.Code != 0 {
 		t.Errorf("reload: %v", r)
 	}
-	finish(t, g)
+	loadtest.Finish(t, g)
 	if got := m.Status(t).Generation; got != 2 {
 		t.Errorf("generation %d, want 2", got)
 	}

@@ -88,6 +88,12 @@ var rules = map[string]rule{
 
 	"bench/load":     {others: []string{xsys, "unsafe"}, why: outside},
 	"bench/load/cmd": {ours: []string{"bench/load"}, why: outside},
+	"bench/load/loadtest": {
+		ours: []string{"bench/load"}, others: []string{"testing"},
+		why: outside + "; tests of several packages use it",
+	},
+
+	"examples": {why: "it is for people to read and copy"},
 }
 
 // pureReason is why a pure package must not touch what pureImports, pureUses and
