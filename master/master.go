@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ type Serving struct {
 	PID       int
 	Addresses []string // resolved: no port 0
 	Workers   int
-	App       string
+	Program   string // the built-in app, or the COMMAND
 	Control   string // path of the control socket
 }
 
@@ -249,8 +250,16 @@ func (m *master) serving() Serving {
 	cfg := m.opts.Config
 	return Serving{
 		Name: cfg.Name, PID: os.Getpid(), Addresses: m.sockets.addresses(),
-		Workers: m.machineStatus().Slots, App: cfg.App, Control: m.control,
+		Workers: m.machineStatus().Slots, Program: programName(cfg), Control: m.control,
 	}
+}
+
+// programName is what people call the workers' program.
+func programName(cfg config.Config) string {
+	if len(cfg.Command) > 0 {
+		return strings.Join(cfg.Command, " ")
+	}
+	return cfg.App
 }
 
 // writePIDFile writes the file at once under its name: it is information only,

@@ -120,12 +120,12 @@ func welcome(terminal io.Writer, log *logrus.Logger, cfg config.Config, s master
 	if !onTerminal(cfg) {
 		log.WithFields(logrus.Fields{
 			"component": "master", "addr": strings.Join(s.Addresses, " "), "workers": s.Workers,
-			"app": s.App, "control": s.Control, "pid": s.PID, "version": version(),
+			"program": s.Program, "control": s.Control, "pid": s.PID, "version": version(),
 		}).Info("prefork serves")
 		return
 	}
 	command, flags := commandName(os.Args[0]), masterFlagsFor(cfg)
-	fmt.Fprintf(terminal, "prefork %s serves %s on %s with %s (pid %d)\n", version(), s.App, urls(s), plural(s.Workers, "worker"), s.PID)
+	fmt.Fprintf(terminal, "prefork %s serves %s on %s with %s (pid %d)\n", version(), s.Program, urls(s, cfg), plural(s.Workers, "worker"), s.PID)
 	fmt.Fprintf(terminal, "reload: kill -HUP %d, or: %s reload%s\n", s.PID, command, flags)
 	fmt.Fprintf(terminal, "stop:   press ^C, or: %s stop%s\n", command, flags)
 }
@@ -151,9 +151,9 @@ func masterFlagsFor(cfg config.Config) string {
 }
 
 // urls shows the addresses as one can open them.
-func urls(s master.Serving) string {
+func urls(s master.Serving, cfg config.Config) string {
 	scheme := ""
-	if s.App == "hello" {
+	if len(cfg.Command) == 0 && cfg.App != "echo" {
 		scheme = "http://"
 	}
 	return scheme + strings.Join(s.Addresses, " "+scheme)

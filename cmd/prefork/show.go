@@ -56,9 +56,21 @@ func printStatus(w io.Writer, st control.Status) error {
 		fmt.Fprintf(w, "last reload: %s: %s\n", r.Result, r.Error)
 	}
 	fmt.Fprintln(w)
+	if err := printWorkers(w, st.Workers); err != nil {
+		return err
+	}
+	for _, worker := range st.Workers {
+		if worker.Status != "" {
+			fmt.Fprintf(w, "%d/%d says: %s\n", worker.Slot, worker.Incarnation, worker.Status)
+		}
+	}
+	return nil
+}
+
+func printWorkers(w io.Writer, workers []control.WorkerStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "WORKER\tSTATE\tPID\tGENERATION\tAGE\tREQUESTS\tCONNS\tQUEUE\tRSS\tCPU\tRESTARTS\t")
-	for _, w := range st.Workers {
+	for _, w := range workers {
 		fmt.Fprintf(t, "%d/%d\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\t%s\t%d\t\n", w.Slot, w.Incarnation, stateText(w), pidText(w.PID),
 			w.Generation, age(w.AgeSeconds), w.Requests, w.Connections, w.AcceptQueue, mebibytes(w.RSSBytes), age(w.CPUSeconds), w.Restarts)
 	}
