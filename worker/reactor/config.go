@@ -19,8 +19,12 @@ const (
 // the default above, and there is no way to wait for ever. Timeouts are
 // rounded up to half a second.
 type Config struct {
-	// NewHandler makes the handler of a new connection. Required.
+	// NewHandler makes the handler of a new connection. Required, unless there
+	// is a Taker.
 	NewHandler func() Handler
+	// Taker gets the connections in place of handlers; what is said below about
+	// connections does not concern it then. nil: the loop serves them itself.
+	Taker Taker
 
 	// IdleTimeout bounds the time between messages.
 	IdleTimeout time.Duration
@@ -59,8 +63,8 @@ type Config struct {
 
 // complete puts defaults in the place of zeros and refuses what cannot work.
 func (c *Config) complete() error {
-	if c.NewHandler == nil {
-		return errors.New("reactor: Config.NewHandler is missing: a loop without a protocol has nothing to do")
+	if (c.NewHandler == nil) == (c.Taker == nil) {
+		return errors.New("reactor: give Config.NewHandler or Config.Taker, one of them: a loop needs somebody who serves its connections")
 	}
 	if c.MaxInput < 0 {
 		return fmt.Errorf("reactor: Config.MaxInput is %d: give a number of bytes, or 0 for %d", c.MaxInput, MaxInputDefault)

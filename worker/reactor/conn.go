@@ -52,6 +52,10 @@ type conn struct {
 // open makes a connection of a freshly accepted descriptor, which it owns from
 // here on, also when it fails.
 func (l *Loop) open(fd int) error {
+	if l.config.Taker != nil {
+		l.config.Taker.Take(fd)
+		return nil
+	}
 	c := l.newConn()
 	c.fd, c.phase, c.interest = fd, Header, Readable
 	c.token = l.registry.addConn(c)

@@ -128,5 +128,5 @@ func (l *Loop) hasDrainWork() bool {
 
 // drained says that nothing is left to do.
 func (l *Loop) drained() bool {
-	return l.drain.begun && len(l.listeners) == 0 && len(l.drain.left) == 0 && l.registry.conns == 0
+	return l.drain.begun && len(l.listeners) == 0 && len(l.drain.left) == 0 && l.conns() == 0
 }

@@ -20,6 +20,7 @@ const (
 // Loop is one event loop. The package comment says who may call what.
 type Loop struct {
 	config   Config
+	taker    Taker
 	timeouts [Close + 1]time.Duration // by phase
 
 	clock func() int64 // CLOCK_MONOTONIC, ns
@@ -61,12 +62,16 @@ func New(config Config) (*Loop, error) {
 	}
 	l := &Loop{
 		config:   config,
+		taker:    config.Taker,
 		timeouts: config.timeouts(),
 		clock:    clock,
 		now:      clock(),
 		poller:   poller,
 		inbox:    inbox{wake: poller.Wake},
 		input:    make([]byte, min(readMax, config.MaxInput)),
+	}
+	if l.taker == nil {
+		l.taker = nobody{}
 	}
 	l.wheel.start(l.now)
 	l.drain.timer.fire = l.cutShort
@@ -114,15 +119,25 @@ func (l *Loop) After(d time.Duration, f func()) *Timer {
 func (l *Loop) Run() (err error) {
 	defer func() { err = errors.Join(err, l.Close()) }()
 	l.now = l.clock()
-	for !l.drained() {
-		if err := l.turn(); err != nil {
+	for {
+		if more, err := l.Turn(); !more || err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// Close releases a loop that is never run. Listening sockets stay open.
+// Turn is one turn of Run, for who has something of its own to do after each.
+// Once a drain is complete it does nothing and returns false. Then, or after an
+// error, call Close.
+func (l *Loop) Turn() (more bool, err error) {
+	if l.drained() {
+		return false, nil
+	}
+	return true, l.turn()
+}
+
+// Close releases a loop that is not run, or not any more, and closes its
+// connections. Listening sockets stay open.
 func (l *Loop) Close() error {
 	l.inbox.end()
 	l.closeConns()
@@ -203,13 +218,17 @@ func (l *Loop) runTasks() {
 }
 
 func (l *Loop) tellConnections() {
-	if n := l.registry.conns; n != l.counted {
+	if n := l.conns(); n != l.counted {
 		l.counted = n
 		l.config.Connections(n)
 	}
 }
 
+// conns is the number of open connections.
+func (l *Loop) conns() int { return l.registry.conns + l.taker.Held() }
+
 func (l *Loop) closeConns() {
+	l.taker.CutShort()
 	for _, e := range l.registry.entries {
 		if e.conn != nil {
 			e.conn.close()

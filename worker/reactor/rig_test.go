@@ -67,7 +67,7 @@ func newRig(t testing.TB, config Config) *rig {
 	must(t, err)
 	r.poller = &rigPoller{Poller: epoll}
 	config.Poller = r.poller
-	if config.NewHandler == nil {
+	if config.NewHandler == nil && config.Taker == nil {
 		config.NewHandler = func() Handler { return lineHandler{&r.handled} }
 	}
 	config.Report = func(err error) { r.reports = append(r.reports, err) }
