@@ -65,11 +65,18 @@ var rules = map[string]rule{
 	"master/control": {ours: shared, others: []string{xsys, "log"}, why: apart},
 
 	"worker": {
-		ours:   []string{"ipc", "worker/proto", "worker/reactor"},
+		ours:   []string{"ipc", "worker/goroutines", "worker/proto", "worker/reactor", "worker/static"},
 		others: []string{xsys},
 		why:    oneWay + "; a worker that imported master would carry a second supervisor in each process",
 	},
 	"worker/reactor": {others: []string{xsys}, why: "it knows descriptors, not protocols, masters or workers"},
+	// log: http.Server.ErrorLog has this type.
+	"worker/goroutines": {
+		ours:   []string{"worker/reactor"}, // it accepts by its loop
+		others: []string{xsys, "log"},
+		why:    "it knows http.Handler and descriptors, not apps, masters or workers, so that it can serve any Go program",
+	},
+	"worker/static": {others: []string{xsys}, why: "it knows files and http.Handler, whoever serves it"},
 	"worker/proto": {
 		ours:   []string{"worker/reactor"}, // the contract of a handler
 		others: []string{http},

@@ -1,0 +1,91 @@
+package goroutines
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"prefork/worker/reactor"
+)
+
+// What a zero field of Config stands for; timeouts have the reactor's defaults.
+const (
+	MaxHeaderDefault = 8 << 10
+	MaxBodyDefault   = 1 << 20
+)
+
+// Config says what an engine serves and what it puts up with. A zero duration
+// stands for its default, and there is no way to wait for ever.
+type Config struct {
+	// Handler answers the requests. Required. Each request has a goroutine of its
+	// own; whatever net/http offers to a handler works.
+	Handler http.Handler
+
+	// IdleTimeout bounds the time between requests. 0: 75 s.
+	IdleTimeout time.Duration
+	// HeaderTimeout bounds the time from accept, or from a later request's first
+	// bytes, to the end of its header. 0: 10 s.
+	HeaderTimeout time.Duration
+	// BodyTimeout bounds the time in which the handler can read the body; beyond
+	// it, reading fails with os.ErrDeadlineExceeded. A handler may choose another
+	// deadline (http.ResponseController). 0: 30 s.
+	BodyTimeout time.Duration
+	// WriteTimeout bounds the time in which a client that owes us room for an
+	// answer takes next to nothing. A handler may choose a deadline. 0: 30 s.
+	WriteTimeout time.Duration
+
+	// MaxHeader bounds a request's line and header fields together, in bytes;
+	// beyond: 431. 0: 8 KiB.
+	MaxHeader int
+	// MaxBody bounds a request's body, in bytes. One that announces more is
+	// answered with 413; without an announced length reading fails with
+	// *http.MaxBytesError. 0: 1 MiB.
+	MaxBody int
+	// Identity, if not empty, is the value of a Prefork-Worker header in every
+	// answer.
+	Identity string
+
+	// Hooks, all optional. They must not block.
+
+	// Beat is called in every turn of the accept loop with the time
+	// (CLOCK_MONOTONIC, ns), at least once a second.
+	Beat func(now int64)
+	// Accepted is called on the accept loop with the number of connections just
+	// accepted.
+	Accepted func(n int)
+	// Connections is called on the accept loop with the number of open
+	// connections when it has changed, up to half a second later.
+	Connections func(n int)
+	// Answered is called once for each request answered, from any goroutine.
+	Answered func()
+	// Report gets what an operator should see in one line, from any goroutine:
+	// *reactor.PanicError, *reactor.AcceptError, and what net/http complains
+	// about, which is at most one line a second.
+	Report func(error)
+}
+
+// complete puts defaults in the place of zeros and refuses what cannot work.
+func (c *Config) complete() error {
+	if c.Handler == nil {
+		return errors.New("goroutines: Config.Handler is missing: there is nothing to serve")
+	}
+	orDefault(&c.IdleTimeout, reactor.IdleTimeoutDefault)
+	orDefault(&c.HeaderTimeout, reactor.HeaderTimeoutDefault)
+	orDefault(&c.BodyTimeout, reactor.BodyTimeoutDefault)
+	orDefault(&c.WriteTimeout, reactor.WriteTimeoutDefault)
+	orDefault(&c.MaxHeader, MaxHeaderDefault)
+	orDefault(&c.MaxBody, MaxBodyDefault)
+	if c.Answered == nil {
+		c.Answered = func() {}
+	}
+	if c.Report == nil {
+		c.Report = func(error) {}
+	}
+	return nil
+}
+
+func orDefault[T time.Duration | int](value *T, preset T) {
+	if *value <= 0 {
+		*value = preset
+	}
+}

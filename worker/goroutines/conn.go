@@ -1,0 +1,131 @@
+package goroutines
+
+import (
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// phase is where a connection stands between two requests.
+type phase uint8
+
+const (
+	header   phase = iota // a request is on its way, or the first one is awaited
+	busy                  // it is being answered
+	idle                  // it was answered, the next one is awaited
+	hijacked              // the handler has taken the connection over
+)
+
+// conn is one connection, as net/http sees it. It owns its descriptor by file:
+// package net would take it over only as a duplicate.
+type conn struct {
+	engine        *Engine
+	file          *os.File
+	raw           syscall.RawConn // of file
+	local, remote net.Addr
+	closed        atomic.Bool
+
+	mu      sync.Mutex
+	phase   phase
+	room    int       // size of net/http's read buffer; 0: not known yet
+	got     int       // bytes of the coming request that net/http was given
+	waits   int       // deadlines for reading that net/http has set while idle
+	resting bool      // net/http waits, in Read, for the first byte of a request
+	ended   bool      // the client will send no more
+	mute    bool      // the request that is read will never be whole: no answer
+	writeBy time.Time // the handler's deadline for writing; zero: none
+}
+
+func newConn(e *Engine, fd int) *conn {
+	c := &conn{engine: e, local: localAddr(fd), remote: remoteAddr(fd)}
+	c.file = os.NewFile(uintptr(fd), "connection")
+	c.raw, _ = c.file.SyscallConn() // fails for a nil file only
+	return c
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline is net/http's sign, too: when the connection becomes idle it sets
+// one for the wait, and the next one for a request that has begun.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	if c.phase == idle {
+		c.waits++
+		if c.waits > 1 {
+			c.phase = header
+		}
+	}
+	c.mu.Unlock()
+	return c.failed("set", c.file.SetReadDeadline(t))
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	c.writeBy = t
+	c.mu.Unlock()
+	return c.failed("set", c.file.SetWriteDeadline(t))
+}
+
+// becomeBusy: a request goes to the handler.
+func (c *conn) becomeBusy() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase = busy
+}
+
+// becomeIdle: the request was answered, and net/http goes on to the next one.
+func (c *conn) becomeIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase, c.got, c.waits = idle, 0, 0
+}
+
+func (c *conn) becomeHijacked() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase = hijacked
+}
+
+// Close ends the connection, without a reset if there may be unread input: that
+// could destroy the last answer before the client has read it.
+func (c *conn) Close() error {
+	if c.mayHaveMore() {
+		c.linger()
+	}
+	return c.end()
+}
+
+// mayHaveMore says whether the client has sent more than was read, or may want to
+// send more because it is we who end a conversation.
+func (c *conn) mayHaveMore() bool {
+	c.mu.Lock()
+	settled := c.ended || c.phase == hijacked
+	c.mu.Unlock()
+	if settled || c.closed.Load() {
+		return false
+	}
+	var one [1]byte
+	n, more := c.look(one[:])
+	return n > 0 || more && c.engine.draining.Load()
+}
+
+// end closes the descriptor, once.
+func (c *conn) end() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	err := c.file.Close()
+	c.engine.remove(c)
+	return c.failed("close", err)
+}

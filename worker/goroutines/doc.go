@@ -1,0 +1,58 @@
+// Package goroutines is the engine for any net/http handler: it accepts as the
+// reactor does, and serves each connection by net/http, on a goroutine of its
+// own.
+//
+//	reactor.Loop: wait, accept, pause, beat, drain
+//	   │ Take
+//	   ▼
+//	intake, a net.Listener ─► http.Server ─► one goroutine for each conn
+//	        Accept turns the loop                │
+//	        until a connection is there          ▼
+//	                             limits, identity, panics ─► Handler
+//
+// There is one accept loop: Accept waits in the loop's own poller, with nothing
+// in between. So a heart beats as long as connections are accepted, and whatever
+// the loop learns about listening sockets (whose they are, how their queues are
+// emptied) holds here too.
+//
+// # A connection's life, as net/http and conn share it
+//
+//	accept ─► header ─► busy ─► idle ─► (part, linger) ─► closed
+//	             ▲                │
+//	             └────────────────┘
+//
+// net/http's own Shutdown is not used: it closes connections in the middle of a
+// request's header, and so does SetKeepAlivesEnabled. Only conn can tell a
+// connection that rests from one whose next request has begun, since it sees how
+// much net/http has read ahead.
+//
+// # Promises
+//
+//   - A drain ends no connection between the first and the last byte of a request
+//     before its deadline: half-read requests are answered, and so are those that
+//     arrive with the drain. Idle connections close without a reset.
+//   - While draining, every answer says that it is the connection's last
+//     (Connection: close), if its header had not been sent before.
+//   - A request's header is bounded to the byte (431), its body too (413); time is
+//     bounded for both, for the wait between requests, and for a client that does
+//     not read.
+//   - A handler's panic costs its connection and one report, nothing else.
+//   - Beat is called at least once a second, as long as the accept loop turns.
+//   - When Run has returned, every connection is closed, and no hook is called any
+//     more. The listening sockets belong to the caller.
+//
+// # Not promised
+//
+// It knows HTTP/1 only, and no TLS. It cannot end a handler that never returns:
+// after a drain's deadline such a goroutine outlives Run, without its connection.
+// It does not see that a handler hangs, because others are served meanwhile; the
+// beat tells about the accept loop and the process. Answers that net/http gives by
+// itself, to what is no HTTP request (400, 501, 505), carry no identity and are
+// not counted. The limit for headers of pipelined requests is exact to 4 KiB only.
+// http.CloseNotifier, deprecated since Go 1.11, is not offered to handlers.
+//
+// # Goroutines
+//
+// Run occupies the goroutine that calls it. net/http starts one for each
+// connection, and one more while a handler runs; they end with the connection.
+package goroutines

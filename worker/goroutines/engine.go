@@ -1,0 +1,177 @@
+package goroutines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"prefork/worker/reactor"
+)
+
+// Engine serves an http.Handler on listening sockets that it is given. The
+// package comment says what it promises.
+type Engine struct {
+	config Config
+	loop   *reactor.Loop
+	intake *intake
+	server http.Server
+
+	// draining is set BEFORE the loop hears of the drain and never cleared.
+	draining atomic.Bool
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // the open ones
+
+	hooks sync.RWMutex // held for reading while a hook is called from a connection
+	over  bool         // Run returns: no hook any more
+}
+
+// New prepares an engine; it accepts nothing yet. The caller calls Run, or Close
+// if it never does. Errors: a missing Handler, and what the kernel refuses.
+func New(config Config) (*Engine, error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
+	e := &Engine{config: config, conns: map[*conn]struct{}{}}
+	e.intake = &intake{engine: e}
+	var err error
+	e.loop, err = reactor.New(reactor.Config{
+		Taker:       e.intake,
+		Beat:        config.Beat,
+		Accepted:    config.Accepted,
+		Connections: config.Connections,
+		Report:      e.report,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make accept loop: %w", err)
+	}
+	e.prepareServer()
+	return e, nil
+}
+
+func (e *Engine) prepareServer() {
+	e.server = http.Server{
+		Handler:           http.HandlerFunc(e.serve),
+		IdleTimeout:       e.config.IdleTimeout,
+		ReadHeaderTimeout: e.config.HeaderTimeout,
+		// conn counts to the byte, so net/http's own limit, which is 4 KiB
+		// farther away, is never reached.
+		MaxHeaderBytes: e.config.MaxHeader,
+		Protocols:      new(http.Protocols),
+		ErrorLog:       log.New(&complaints{report: e.report}, "", 0),
+		ConnContext:    rememberConn,
+		ConnState:      followConn,
+		// Or net/http would answer "OPTIONS *" without serve, which must see
+		// every request.
+		DisableGeneralOptionsHandler: true,
+	}
+	e.server.Protocols.SetHTTP1(true)
+}
+
+// connKey finds a request's conn in its context.
+type connKey struct{}
+
+func rememberConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// followConn tells a conn what net/http thinks about it. That it is active is not
+// among it: net/http does not say so of a request that it has read ahead.
+func followConn(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateIdle:
+		c.(*conn).becomeIdle()
+	case http.StateHijacked:
+		c.(*conn).becomeHijacked()
+	}
+}
+
+// Listen adds a listening socket, as reactor.Loop.Listen does. Call it before Run
+// or by Post.
+func (e *Engine) Listen(fd int) error { return e.loop.Listen(fd) }
+
+// Post has the accept loop run task once, as reactor.Loop.Post does.
+func (e *Engine) Post(task func()) error { return e.loop.Post(task) }
+
+// Drain ends the engine gracefully; any goroutine may call it. The listening
+// sockets leave the poller, what waits in their queues is accepted, then left is
+// called on the accept loop (nil: nobody to tell). Idle connections close,
+// requests under way are answered; Run returns when the last connection has gone.
+//
+// At deadline (CLOCK_MONOTONIC, ns; 0: none) whatever is still open is closed as
+// it is. A second Drain can bring the deadline nearer, never move it away.
+func (e *Engine) Drain(deadline int64, left func()) {
+	e.draining.Store(true)
+	e.loop.Drain(deadline, left)
+	for _, c := range e.open() {
+		c.interruptRest()
+	}
+}
+
+// Run serves until a drain is complete (nil) or the accept loop fails.
+func (e *Engine) Run() error {
+	err := e.server.Serve(e.intake)
+	if errors.Is(err, errDrained) {
+		err = nil
+	}
+	return errors.Join(err, e.Close())
+}
+
+// Close releases an engine that is never run. Listening sockets stay open.
+func (e *Engine) Close() error {
+	err := e.loop.Close()
+	e.hooks.Lock()
+	defer e.hooks.Unlock()
+	e.over = true
+	return err
+}
+
+func (e *Engine) answered() {
+	e.hooks.RLock()
+	defer e.hooks.RUnlock()
+	if !e.over {
+		e.config.Answered()
+	}
+}
+
+func (e *Engine) report(err error) {
+	e.hooks.RLock()
+	defer e.hooks.RUnlock()
+	if !e.over {
+		e.config.Report(err)
+	}
+}
+
+func (e *Engine) add(c *conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.conns[c] = struct{}{}
+}
+
+// remove forgets a closed connection. The last one of a drain wakes the loop,
+// which would find out by itself only half a second later.
+func (e *Engine) remove(c *conn) {
+	e.mu.Lock()
+	delete(e.conns, c)
+	n := len(e.conns)
+	e.mu.Unlock()
+	if n == 0 && e.draining.Load() {
+		_ = e.loop.Post(func() {}) // if it is full it is awake, and if it has ended all is well
+	}
+}
+
+// open returns the connections that are open now.
+func (e *Engine) open() []*conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]*conn, 0, len(e.conns))
+	for c := range e.conns {
+		all = append(all, c)
+	}
+	return all
+}
