@@ -8,6 +8,8 @@ import "time"
 // that neighbouring versions understand each other.
 type Settings struct {
 	App           string        `json:"app"`
+	Engine        string        `json:"engine"`
+	Root          string        `json:"root"` // of the app static
 	IdleTimeout   time.Duration `json:"idle_timeout_ns"`
 	HeaderTimeout time.Duration `json:"header_timeout_ns"`
 	BodyTimeout   time.Duration `json:"body_timeout_ns"`

@@ -46,6 +46,8 @@ func environment(common []string, more map[string]string) []string {
 func settingsFor(cfg config.Config) []byte {
 	b, err := json.Marshal(ipc.Settings{
 		App:           cfg.App,
+		Engine:        cfg.Engine,
+		Root:          cfg.Root,
 		IdleTimeout:   cfg.IdleTimeout,
 		HeaderTimeout: cfg.HeaderTimeout,
 		BodyTimeout:   cfg.BodyTimeout,

@@ -17,6 +17,9 @@
 // connection. serving: they are. draining: they are out again, what waited in
 // them is accepted, the master has been told so, and requests in flight finish.
 //
+// What serves is an engine, and a life does not know which: the reactor runs the
+// apps hello and echo on its loop, goroutines runs hello and static by net/http.
+//
 // A worker obeys its master's messages and these signals: SIGTERM, SIGQUIT and
 // SIGINT start a drain, after telling the master; SIGHUP, SIGUSR1, SIGUSR2,
 // SIGWINCH and SIGPIPE are ignored, because they are meant for a master and
@@ -38,10 +41,12 @@
 // # Not promised
 //
 // It does not judge the master's decisions, keeps no state beyond its life, and
-// does not survive a handler that never returns: the master sees the heart stop.
+// on the reactor does not survive a handler that never returns: the master sees
+// the heart stop. On goroutines the heart is that of the accept loop.
 //
 // # Goroutines
 //
 // Main's own decides everything. It starts two, and waits for both at its end:
-// one receives the master's messages, the other runs the loop.
+// one receives the master's messages, the other runs the engine, which may start
+// more.
 package worker

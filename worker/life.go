@@ -12,7 +12,6 @@ import (
 
 	"prefork/ipc"
 	"prefork/worker/proto"
-	"prefork/worker/reactor"
 )
 
 // state is where a worker stands in its life: see the package comment.
@@ -32,20 +31,20 @@ const noDeadline = 0
 // life is a worker from its inheritance to its exit. The goroutine of run owns
 // it; what others touch says so.
 type life struct {
-	conn      *ipc.Conn     // the loop says Left by it
-	listeners []int         // the loop's from Serve or Drain on
+	conn      *ipc.Conn     // the engine says Left by it
+	listeners []int         // the engine's from Serve or Drain on
 	receivedC chan received // nil once the master is lost
 	signalC   <-chan os.Signal
 	orphanC   <-chan time.Time // fires when an orphan has served long enough; nil: no orphan
-	failedC   chan error       // the loop could not listen; it has room for that one error
+	failedC   chan error       // the engine could not listen; it has room for that one error
 
 	state    state
 	settings ipc.Settings
-	board    *ipc.Scoreboard // the loop's from Welcome on, until loopEnded
+	board    *ipc.Scoreboard // the engine's from Welcome on, until engineEnded
 
-	loop      *reactor.Loop // nil while starting
-	loopEnded chan struct{} // nil while starting, closed when Run has returned
-	loopErr   error         // what Run returned; read it after loopEnded
+	engine      engine        // nil while starting
+	engineEnded chan struct{} // nil while starting, closed when Run has returned
+	engineErr   error         // what Run returned; read it after engineEnded
 
 	receiver sync.WaitGroup
 	endC     chan struct{} // closed to end the receiver
@@ -82,8 +81,8 @@ func (l *life) run() error {
 		case <-l.orphanC:
 			l.becomeDraining(noDeadline)
 		case err = <-l.failedC:
-		case <-l.loopEnded:
-			err = l.loopErr
+		case <-l.engineEnded:
+			err = l.engineErr
 			l.state = gone
 		}
 		if err != nil {
@@ -94,11 +93,11 @@ func (l *life) run() error {
 }
 
 // end stops what was started, in the order in which it depends on each other:
-// the loop writes into the scoreboard and to the master.
+// the engine writes into the scoreboard and to the master.
 func (l *life) end() {
-	if l.loop != nil {
-		l.loop.Drain(ipc.Monotonic(), nil) // at once; nothing happens if it has ended
-		<-l.loopEnded
+	if l.engine != nil {
+		l.engine.Drain(ipc.Monotonic(), nil) // at once; nothing happens if it has ended
+		<-l.engineEnded
 	}
 	if l.board != nil {
 		_ = l.board.Close() // the process ends: nobody could use the error
@@ -144,7 +143,7 @@ func (l *life) leave(s os.Signal) {
 	l.becomeDraining(noDeadline)
 }
 
-// becomeStandby learns from the Welcome who this worker is, starts the loop
+// becomeStandby learns from the Welcome who this worker is, starts the engine
 // without any listening socket, and tells the master that it could serve.
 func (l *life) becomeStandby(w ipc.Welcome, board *os.File) error {
 	var err error
@@ -154,80 +153,64 @@ func (l *life) becomeStandby(w ipc.Welcome, board *os.File) error {
 	if l.settings, err = parseSettings(w.Settings); err != nil {
 		return err
 	}
-	if err := l.startLoop(w); err != nil {
+	if err := l.startEngine(w); err != nil {
 		return err
 	}
 	l.state = standby
 	return l.conn.Send(ipc.Ready{})
 }
 
-func (l *life) startLoop(w ipc.Welcome) error {
-	var loop *reactor.Loop // the service asks it later: a loop needs its service first
-	service, err := newService(serviceConfig{
+func (l *life) startEngine(w ipc.Welcome) error {
+	engine, err := newEngine(engineConfig{
 		settings: l.settings,
 		self:     proto.Hello{Slot: int(w.Slot), Incarnation: w.Incarnation, Generation: w.Generation, PID: os.Getpid()},
-		draining: func() bool { return loop.Draining() },
-		answered: func() { l.board.AddRequests(1) },
+		board:    l.board,
 	})
 	if err != nil {
 		return err
 	}
-	loop, err = reactor.New(reactor.Config{
-		NewHandler:    service.newHandler,
-		MaxInput:      service.maxInput,
-		IdleTimeout:   l.settings.IdleTimeout,
-		HeaderTimeout: l.settings.HeaderTimeout,
-		BodyTimeout:   l.settings.BodyTimeout,
-		Beat:          l.board.Beat,
-		Accepted:      func(n int) { l.board.AddAccepted(uint64(n)) },
-		Connections:   func(n int) { l.board.SetConnections(uint64(n)) },
-		Report:        report,
-	})
-	if err != nil {
-		return fmt.Errorf("make event loop: %w", err)
-	}
-	l.loop, l.loopEnded = loop, make(chan struct{})
+	l.engine, l.engineEnded = engine, make(chan struct{})
 	go func() {
-		defer close(l.loopEnded)
-		l.loopErr = loop.Run()
+		defer close(l.engineEnded)
+		l.engineErr = engine.Run()
 	}()
 	return nil
 }
 
 func (l *life) becomeServing() error {
 	l.state = serving
-	if err := l.loop.Post(l.listen); err != nil {
+	if err := l.engine.Post(l.listen); err != nil {
 		return fmt.Errorf("start serving: %w", err)
 	}
 	return nil
 }
 
-// listen runs on the loop. No drain overtakes it: the loop takes both in order.
+// listen runs on the engine. No drain overtakes it: the engine takes both in order.
 func (l *life) listen() {
 	for _, fd := range l.listeners {
-		if err := l.loop.Listen(fd); err != nil {
+		if err := l.engine.Listen(fd); err != nil {
 			l.failedC <- fmt.Errorf("start serving: %w", err)
 			return
 		}
 	}
 }
 
-// becomeDraining ends this life in good order; the loop's end then ends run. A
+// becomeDraining ends this life in good order; the engine's end then ends run. A
 // second drain may bring the deadline nearer.
 func (l *life) becomeDraining(deadline int64) {
 	switch l.state {
 	case starting:
 		l.state = gone // nobody has come, so there is nobody to finish with
 	case draining:
-		l.loop.Drain(deadline, nil)
+		l.engine.Drain(deadline, nil)
 	default:
 		l.state = draining
 		l.orphanC = nil
-		l.loop.Drain(deadline, l.haveLeft)
+		l.engine.Drain(deadline, l.haveLeft)
 	}
 }
 
-// haveLeft runs on the loop, when the listening sockets are out of it and empty.
+// haveLeft runs on the engine, when the listening sockets are out of it and empty.
 // They are closed BEFORE the master hears of it: a slot can be retired only when
 // no worker holds a copy of its socket any more.
 func (l *life) haveLeft() {

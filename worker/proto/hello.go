@@ -6,7 +6,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-const plainText = "text/plain; charset=utf-8"
+const (
+	// PlainText is the content type of what the built-in application says.
+	PlainText = "text/plain; charset=utf-8"
+	// HelloMethods are the methods that it allows.
+	HelloMethods = "GET, HEAD"
+)
 
 // Hello is the built-in application: it says which worker answered.
 type Hello struct {
@@ -16,25 +21,35 @@ type Hello struct {
 	PID         int
 }
 
-// App returns the application: GET / answers "hello from slot 2 generation 3
-// pid 4242" and a line end, other paths are not found, other methods are not
-// allowed.
+// App returns the application as a handler of fasthttp.
 func (h Hello) App() fasthttp.RequestHandler {
-	greeting := fmt.Appendf(nil, "hello from slot %d generation %d pid %d\n", h.Slot, h.Generation, h.PID)
+	answer := h.Answers()
 	return func(ctx *fasthttp.RequestCtx) {
-		ctx.SetContentType(plainText)
-		switch {
-		case !ctx.IsGet() && !ctx.IsHead():
-			ctx.SetStatusCode(fasthttp.StatusMethodNotAllowed)
-			ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-			ctx.SetBodyString(fmt.Sprintf("method not allowed: %s — hello answers GET and HEAD\n", ctx.Method()))
-		case string(ctx.Path()) != "/":
-			ctx.SetStatusCode(fasthttp.StatusNotFound)
-			// As it was sent: decoded it could hold anything.
-			ctx.SetBodyString(fmt.Sprintf("not found: %s — hello serves /\n", ctx.URI().PathOriginal()))
-		default:
-			ctx.Response.SetBodyRaw(greeting)
+		ctx.SetContentType(PlainText)
+		status, body := answer(ctx.Method(), ctx.Path(), ctx.URI().PathOriginal())
+		ctx.SetStatusCode(status)
+		if status == fasthttp.StatusMethodNotAllowed {
+			ctx.Response.Header.Set(fasthttp.HeaderAllow, HelloMethods)
 		}
+		ctx.Response.SetBodyRaw(body)
+	}
+}
+
+// Answers returns the application as a function of a request's method, its path,
+// and the path as it was sent: GET / answers "hello from slot 2 generation 3 pid
+// 4242" and a line end, other paths are not found, other methods not allowed.
+// Nobody may change the body, which is of the type PlainText.
+func (h Hello) Answers() func(method, path, sent []byte) (status int, body []byte) {
+	greeting := fmt.Appendf(nil, "hello from slot %d generation %d pid %d\n", h.Slot, h.Generation, h.PID)
+	return func(method, path, sent []byte) (int, []byte) {
+		switch {
+		case string(method) != fasthttp.MethodGet && string(method) != fasthttp.MethodHead:
+			return fasthttp.StatusMethodNotAllowed, fmt.Appendf(nil, "method not allowed: %s — hello answers GET and HEAD\n", method)
+		case string(path) != "/":
+			// As it was sent: decoded it could hold anything.
+			return fasthttp.StatusNotFound, fmt.Appendf(nil, "not found: %s — hello serves /\n", sent)
+		}
+		return fasthttp.StatusOK, greeting
 	}
 }
 

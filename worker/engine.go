@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"fmt"
+	"slices"
+
+	"prefork/ipc"
+	"prefork/worker/goroutines"
+	"prefork/worker/proto"
+	"prefork/worker/reactor"
+)
+
+// engine is what serves: it accepts connections and has an app answer them, until
+// it is drained. A life knows no more about it.
+type engine interface {
+	// Run serves until a drain is complete (nil), or it cannot go on.
+	Run() error
+	// Post has the engine run task once, in the order of the calls and before any
+	// later drain. It never blocks.
+	Post(task func()) error
+	// Listen adds a listening socket, which stays the caller's. Only from a task.
+	Listen(fd int) error
+	// Drain makes the engine end: no connection more, and left (if there is one)
+	// when those that waited have been accepted; at deadline (CLOCK_MONOTONIC, ns;
+	// 0: none) whatever is still open is closed.
+	Drain(deadline int64, left func())
+}
+
+var (
+	_ engine = (*reactor.Loop)(nil)
+	_ engine = (*goroutines.Engine)(nil)
+)
+
+// The engines, by the names that the configuration uses.
+const (
+	onReactor    = "reactor"
+	onGoroutines = "goroutines"
+)
+
+// The built-in apps.
+const (
+	appHello  = "hello"
+	appStatic = "static"
+	appEcho   = "echo"
+)
+
+// engineConfig is what an engine needs from its worker.
+type engineConfig struct {
+	settings ipc.Settings
+	self     proto.Hello
+	board    *ipc.Scoreboard
+}
+
+// newEngine makes the engine that the settings name, with the app that they name.
+func newEngine(c engineConfig) (engine, error) {
+	name, err := chooseEngine(c.settings)
+	if err != nil {
+		return nil, err
+	}
+	if name == onGoroutines {
+		return newGoroutines(c)
+	}
+	return newReactor(c)
+}
+
+// enginesOf are the engines that can run an app, its default first. Reading a file
+// can block, which the reactor must not; echo is no HTTP, and goroutines speaks
+// nothing else.
+var enginesOf = map[string][]string{
+	appHello:  {onReactor, onGoroutines},
+	appStatic: {onGoroutines},
+	appEcho:   {onReactor},
+}
+
+// chooseEngine returns the engine that the settings name, or the default of their
+// app.
+func chooseEngine(s ipc.Settings) (string, error) {
+	engines, known := enginesOf[s.App]
+	switch {
+	case !known:
+		return "", fmt.Errorf("app %q is not built in: choose %s, %s or %s", s.App, appHello, appStatic, appEcho)
+	case s.Engine == "":
+		return engines[0], nil
+	case slices.Contains(engines, s.Engine):
+		return s.Engine, nil
+	case s.Engine == onReactor || s.Engine == onGoroutines:
+		return "", fmt.Errorf("app %q does not run on engine %q: choose engine %s, or leave it out", s.App, s.Engine, engines[0])
+	}
+	return "", fmt.Errorf("engine %q is not built in: choose %s or %s", s.Engine, onReactor, onGoroutines)
+}
+
+// accepted and connections put the numbers of an engine on the scoreboard.
+func (c engineConfig) accepted(n int)    { c.board.AddAccepted(uint64(n)) }
+func (c engineConfig) connections(n int) { c.board.SetConnections(uint64(n)) }
+func (c engineConfig) answered()         { c.board.AddRequests(1) }
+
+// identity is empty unless the answers shall tell who gave them.
+func (c engineConfig) identity() string {
+	if c.settings.Identify {
+		return c.self.Identity()
+	}
+	return ""
+}

@@ -1,0 +1,91 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"prefork/worker/goroutines"
+	"prefork/worker/proto"
+	"prefork/worker/static"
+)
+
+// newGoroutines makes a net/http engine that serves hello or static.
+func newGoroutines(c engineConfig) (engine, error) {
+	if c.settings.App != appStatic {
+		return c.goroutines(helloHandler{answer: c.self.Answers()})
+	}
+	site, err := static.Open(c.settings.Root)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := c.goroutines(site)
+	if err != nil {
+		return nil, errors.Join(err, site.Close())
+	}
+	return siteEngine{engine: engine, site: site}, nil
+}
+
+func (c engineConfig) goroutines(handler http.Handler) (engine, error) {
+	engine, err := goroutines.New(goroutines.Config{
+		Handler:       handler,
+		IdleTimeout:   c.settings.IdleTimeout,
+		HeaderTimeout: c.settings.HeaderTimeout,
+		BodyTimeout:   c.settings.BodyTimeout,
+		MaxHeader:     c.settings.MaxHeader,
+		MaxBody:       c.settings.MaxBody,
+		Identity:      c.identity(),
+		Beat:          c.board.Beat,
+		Accepted:      c.accepted,
+		Connections:   c.connections,
+		Answered:      c.answered,
+		Report:        report,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make net/http engine: %w", err)
+	}
+	return engine, nil
+}
+
+// siteEngine closes the folder that it serves when it ends.
+type siteEngine struct {
+	engine
+	site *static.Site
+}
+
+func (e siteEngine) Run() error { return errors.Join(e.engine.Run(), e.site.Close()) }
+
+// helloHandler is the app hello for net/http.
+type helloHandler struct {
+	answer func(method, path, sent []byte) (status int, body []byte)
+}
+
+func (h helloHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", proto.PlainText)
+	if !h.readBody(w, r) {
+		return
+	}
+	status, body := h.answer([]byte(r.Method), []byte(r.URL.Path), []byte(r.URL.EscapedPath()))
+	if status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", proto.HelloMethods)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client has gone, or it was a HEAD
+}
+
+// readBody reads a body that nobody wants, so that one beyond the limit is refused
+// as by the reactor. It returns false when there is nothing more to answer.
+func (h helloHandler) readBody(w http.ResponseWriter, r *http.Request) bool {
+	_, err := io.Copy(io.Discard, r.Body)
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		fmt.Fprintf(w, "request body too large: the limit is %d bytes\n", tooLong.Limit)
+		return false
+	case err != nil:
+		panic(http.ErrAbortHandler) // cut off, or too slow: nobody waits for an answer
+	}
+	return true
+}
