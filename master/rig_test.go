@@ -22,6 +22,7 @@ import (
 	"prefork/master/config"
 	"prefork/master/control"
 	"prefork/master/process"
+	realworker "prefork/worker"
 )
 
 const masterCommand = "be-master"
@@ -37,6 +38,7 @@ type orders struct {
 	Bare                                    bool   // without the Options that need not be
 	Refuse                                  string // why the configuration cannot be read
 	Dir                                     string // what its workers do, see fakeworker_test.go
+	Engine                                  string // of real workers; empty: they are fakes
 	Command                                 []string
 	Environment                             map[string]string
 	ReadyNotify                             bool
@@ -53,6 +55,7 @@ func (o orders) config() (config.Config, error) {
 	cfg.Listen = []config.Address{address}
 	cfg.Workers, cfg.Control, cfg.PIDFile, cfg.LogFile = o.Workers, o.Control, o.PIDFile, o.LogFile
 	cfg.Command, cfg.Environment = o.Command, o.Environment
+	cfg.Engine, cfg.Identify = cmp.Or(o.Engine, cfg.Engine), o.Engine != ""
 	cfg.Ready = config.Ready{Notify: o.ReadyNotify, After: o.ReadyAfter}
 	cfg.LogFormat, cfg.LogLevel = "json", cmp.Or(o.LogLevel, "debug")
 	if o.Surge != 0 {
@@ -72,6 +75,13 @@ func (o orders) config() (config.Config, error) {
 		return cfg, errors.New(o.Refuse)
 	}
 	return cfg, nil
+}
+
+func (o orders) program() []string {
+	if o.Engine != "" {
+		return []string{process.Self, realworker.Arg}
+	}
+	return []string{process.Self, workerCommand, o.Dir}
 }
 
 // beMaster is the command's own way to a master, without its flags.
@@ -113,7 +123,7 @@ func beMaster(args []string) int {
 			}
 			return again.config()
 		},
-		Log: log, Program: []string{process.Self, workerCommand, o.Dir}, Environ: os.Environ(), Version: "test",
+		Log: log, Program: o.program(), Environ: os.Environ(), Version: "test",
 	}
 	if !o.Bare {
 		opts.Reopen = outlet.Reopen
