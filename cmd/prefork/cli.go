@@ -20,11 +20,13 @@ type environment struct {
 // run is the whole program as a function; it returns the exit code.
 func run(args []string, env environment) int {
 	if len(args) > 1 {
-		switch args[1] { // these two are processes of a master, not commands
+		switch args[1] { // these are no commands: the first two are processes of a master
 		case process.ExecStepArg:
 			return process.ExecStep(args[2:])
 		case worker.Arg:
 			return worker.Main()
+		case completeArg: // this one is a question of a shell
+			return completeWords(newApp(env), args[2:], env.stdout)
 		}
 	}
 	app := newApp(env)
@@ -41,7 +43,7 @@ func newApp(env environment) *cli.App {
 		ErrWriter: env.stderr,
 		Commands: []*cli.Command{
 			runCommand(env), statusCommand(env), reloadCommand(env), scaleCommand(env), upgradeCommand(env),
-			stopCommand(env), reopenCommand(env), eventsCommand(env), versionCommand(env),
+			stopCommand(env), reopenCommand(env), eventsCommand(env), completionCommand(env), versionCommand(env),
 		},
 		HideHelpCommand: true,
 		// A comma belongs to the value: "--listen a,b" is one mistake, not two addresses.

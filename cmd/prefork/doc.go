@@ -2,13 +2,15 @@
 // and environment: flags go in; a running master (run), a request to one
 // (status, reload, scale, …) or a line that says what is wrong comes out.
 //
-//	arrange.go   arguments in an order that the flag parser understands
-//	settings.go  one table: flags, their help, and what they set in the configuration
-//	serve.go     run: logs, banner, and the master itself
-//	request.go   reload, upgrade, scale, stop, reopen: ask the master and wait
-//	show.go      status, events, version: print what is there
-//	exit.go      exit codes and error lines
+//	arrange.go     arguments in an order that the flag parser understands
+//	settings.go    one table: flags, their help, and what they set in the configuration
+//	serve.go       run: logs, banner, and the master itself
+//	request.go     reload, upgrade, scale, stop, reopen: ask the master and wait
+//	show.go        status, events, version: print what is there
+//	completion.go  what a shell asks when somebody presses TAB
+//	exit.go        exit codes and error lines
 //
 // The same binary is also the exec step and the built-in worker: the master
-// starts it with a first argument that no operator types.
+// starts it with a first argument that no operator types. With another one it
+// answers the scripts in completion/.
 package main

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -26,11 +27,16 @@ func (o option) flag() cli.Flag {
 	}
 	switch {
 	case o.value == "":
-		return &cli.BoolFlag{Name: o.name, Aliases: aliases}
+		return &cli.BoolFlag{Name: o.name, Aliases: aliases, Usage: o.usage}
 	case o.repeat:
-		return &cli.StringSliceFlag{Name: o.name, Aliases: aliases}
+		return &cli.StringSliceFlag{Name: o.name, Aliases: aliases, Usage: o.usage}
 	}
-	return &cli.StringFlag{Name: o.name, Aliases: aliases}
+	return &cli.StringFlag{Name: o.name, Aliases: aliases, Usage: o.usage, TakesFile: o.takesFile()}
+}
+
+// takesFile tells a shell to complete the names of files.
+func (o option) takesFile() bool {
+	return slices.Contains([]string{"PATH", "FILE", "FOLDER"}, o.value)
 }
 
 // columns are the two columns of the option's line in help.
