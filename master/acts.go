@@ -36,7 +36,7 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 		delete(m.configs, a.Revision)
 	case supervise.ReopenLogs:
 		if m.opts.Reopen != nil {
-			m.opts.Reopen()
+			m.reopening.Store(m.opts.Reopen())
 		}
 	case supervise.Answer:
 		m.callers.answer(a, m.machineStatus())

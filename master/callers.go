@@ -66,6 +66,9 @@ func (m *master) Do(ctx context.Context, cmd control.Command) (control.Answer, e
 	m.post(ev)
 	select {
 	case a := <-reply:
+		if cmd.Verb == control.Reopen {
+			return m.reopened(ctx, a)
+		}
 		return a, nil
 	case <-ctx.Done():
 		m.post(supervise.CallerLeft{Caller: id})
@@ -73,6 +76,21 @@ func (m *master) Do(ctx context.Context, cmd control.Command) (control.Answer, e
 	case <-m.ended:
 		return lastAnswer(reply), nil
 	}
+}
+
+// reopened waits for what the loop has only begun BEFORE it gave the answer:
+// opening a file may take as long as a disk does.
+func (m *master) reopened(ctx context.Context, a control.Answer) (control.Answer, error) {
+	r := m.reopening.Load()
+	if r == nil {
+		return a, nil
+	}
+	err := r.Wait(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.Result, a.Error = string(supervise.Failed), err.Error()
+		return a, nil
+	}
+	return a, err
 }
 
 // lastAnswer returns the answer that was given while the loop ended, or says

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -27,7 +28,7 @@ type Options struct {
 	Config config.Config                 // valid
 	Load   func() (config.Config, error) // resolves the configuration again, for a reload
 	Log    *logrus.Logger                // its Out must not block: see Outlet
-	Reopen func()                        // reopens the log files; nil: there are none
+	Reopen func() *Reopening             // reopens the log files; nil: there are none
 	Banner func(Serving)                 // called once, when the first generation serves
 	// Program is the built-in worker's argument vector, beginning with
 	// process.Self.
@@ -69,6 +70,7 @@ type master struct {
 
 	journal    journal
 	callers    callers
+	reopening  atomic.Pointer[Reopening] // the last one that began; nil: none yet
 	outputs    outputs
 	goroutines sync.WaitGroup
 	ended      chan struct{} // closed when the loop has ended

@@ -2,12 +2,15 @@ package master
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Limits of an Outlet.
@@ -25,9 +28,9 @@ type Outlet struct {
 	mu        sync.Mutex
 	changed   sync.Cond
 	queue     []outletItem
-	pending   int  // bytes in queue
-	dropped   int  // lines, since the last one in queue
-	reopening bool // queue has an item that says so
+	pending   int        // bytes in queue
+	dropped   int        // lines, since the last one in queue
+	reopening *Reopening // that waits in queue, or nil
 	closed    bool
 
 	done chan struct{} // closed when the goroutine has ended
@@ -42,9 +45,30 @@ type Outlet struct {
 
 // outletItem is what waits to be done, in order.
 type outletItem struct {
-	missing int    // lines dropped before it
-	line    []byte // may be nil
-	reopen  bool
+	missing int        // lines dropped before it
+	line    []byte     // may be nil
+	reopen  *Reopening // nil: write
+}
+
+// Reopening is what came of a Reopen. Its methods may be called from any goroutine.
+type Reopening struct {
+	done chan struct{} // closed AFTER err was set
+	err  error
+}
+
+// Wait waits for the outcome: nil, why the old file stays in use, or the error of ctx.
+func (r *Reopening) Wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *Reopening) end(err error) {
+	r.err = err
+	close(r.done)
 }
 
 // NewOutlet returns an Outlet that appends to the file at path, which it
@@ -64,7 +88,9 @@ func NewOutlet(path string, stream io.Writer) (*Outlet, error) {
 }
 
 func openLog(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	// Non-blocking, or a named pipe that nobody reads would hold the program for
+	// ever; for a file it means nothing.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open log file: %w: choose another path with --log-file, or make its folder writable", err)
 	}
@@ -88,16 +114,23 @@ func (o *Outlet) Write(line []byte) (int, error) {
 }
 
 // Reopen opens the file again: after logrotate has renamed it, the next lines
-// go to a new one. If that fails, the old file stays in use and gets a line.
-func (o *Outlet) Reopen() {
+// go to a new one. If that fails, the old file stays in use and gets a line. It
+// does not wait: the outcome comes AFTER all lines before it are written.
+func (o *Outlet) Reopen() *Reopening {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.reopening || o.closed {
-		return // one that waits opens whatever has the name by then
+	if o.reopening != nil {
+		return o.reopening // it opens whatever has the name by then
 	}
-	o.reopening = true
-	o.queue = append(o.queue, outletItem{reopen: true})
+	r := &Reopening{done: make(chan struct{})}
+	if o.closed {
+		r.end(fmt.Errorf("reopen log file: %w", os.ErrClosed))
+		return r
+	}
+	o.reopening = r
+	o.queue = append(o.queue, outletItem{reopen: r})
 	o.changed.Signal()
+	return r
 }
 
 // Close writes what waits, for as long as the reader takes it.
@@ -122,8 +155,8 @@ func (o *Outlet) run() {
 		switch {
 		case !ok:
 			return
-		case item.reopen:
-			o.openAgain()
+		case item.reopen != nil:
+			item.reopen.end(o.openAgain())
 		default:
 			o.put(item)
 		}
@@ -150,8 +183,8 @@ func (o *Outlet) next() (item outletItem, ok bool) {
 	o.queue[0] = outletItem{} // or the array would keep the text of lines long gone
 	o.queue = o.queue[1:]
 	o.pending -= len(item.line)
-	if item.reopen {
-		o.reopening = false
+	if item.reopen != nil {
+		o.reopening = nil
 	}
 	return item, true
 }
@@ -196,17 +229,19 @@ func (o *Outlet) write(line []byte) (written bool) {
 	return err == nil
 }
 
-func (o *Outlet) openAgain() {
+func (o *Outlet) openAgain() error {
 	if o.path == "" {
-		return
+		return nil
 	}
 	f, err := openLog(o.path)
 	if err != nil {
-		o.remark(err.Error() + "; the old file stays in use")
-		return
+		err = fmt.Errorf("%w; the old file stays in use", err)
+		o.remark(err.Error())
+		return err
 	}
 	o.closeFile()
 	o.stream, o.torn = f, false
+	return nil
 }
 
 func (o *Outlet) closeFile() {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -227,11 +228,39 @@ func mustRotate(t testing.TB, o *Outlet, path string, n int) {
 	if err := os.Rename(path, fmt.Sprintf("%s.%d", path, n)); err != nil {
 		t.Fatal(err)
 	}
-	o.Reopen()
-	testproc.Await(t, "the new file", func() bool {
-		_, err := os.Stat(path)
-		return err == nil
-	})
+	if err := o.Reopen().Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil { // it is there once Wait has returned
+		t.Fatal(err)
+	}
+}
+
+// TestReopenBehindAStuckReader: whoever asks waits no longer than he likes, and a
+// storm of signals is one reopening.
+func TestReopenBehindAStuckReader(t *testing.T) {
+	t.Parallel()
+	reader, writer := mustNarrowPipe(t)
+	o := mustOutlet(t, "", writer)
+	for range outletLines {
+		_, _ = o.Write([]byte(strings.Repeat("x", 100) + "\n")) // never fails
+	}
+	first := o.Reopen()
+	if second := o.Reopen(); first != second {
+		t.Error("a second reopening waits beside the first")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := first.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want context.DeadlineExceeded", err)
+	}
+	if err := reader.Close(); err != nil { // what waits cannot be written any more
+		t.Fatal(err)
+	}
+	if err := first.Wait(t.Context()); err != nil {
+		t.Errorf("afterwards: got %v, want nil", err)
+	}
+	o.Close()
 }
 
 func TestOutletKeepsTheOldFileWhenItCannotReopen(t *testing.T) {
@@ -246,9 +275,15 @@ func TestOutletKeepsTheOldFileWhenItCannotReopen(t *testing.T) {
 	if err := os.Rename(filepath.Dir(path), filepath.Join(dir, "moved")); err != nil {
 		t.Fatal(err)
 	}
-	o.Reopen()
+	err := o.Reopen().Wait(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "the old file stays in use") {
+		t.Errorf("Reopen: got %v, want that the old file stays in use", err)
+	}
 	_, _ = o.Write([]byte("{\"msg\":\"after\"}\n")) // never fails
 	o.Close()
+	if err := o.Reopen().Wait(t.Context()); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Reopen after Close: got %v, want os.ErrClosed", err)
+	}
 	lines := strings.Split(strings.TrimSpace(mustRead(t, filepath.Join(dir, "moved", "log"))), "\n")
 	if len(lines) != 3 || !strings.Contains(lines[0], "before") || !strings.Contains(lines[2], "after") {
 		t.Fatalf("the log is %q, want three lines", lines)
