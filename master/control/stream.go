@@ -25,8 +25,9 @@ func newStream(body io.ReadCloser, cancel context.CancelFunc) *stream {
 	return &stream{body: body, lines: lines, cancel: cancel}
 }
 
-// Next implements Subscription. A stream that broke in the middle, because the
-// master was killed, gives io.ErrUnexpectedEOF.
+// Next implements Subscription. A stream that broke in the middle gives
+// io.ErrUnexpectedEOF: the master was killed, or it could not write to us for so
+// long that it could not tell us that either.
 func (s *stream) Next(ctx context.Context) (Event, error) {
 	stop := context.AfterFunc(ctx, s.cancel)
 	defer stop()
@@ -36,6 +37,8 @@ func (s *stream) Next(ctx context.Context) (Event, error) {
 		return Event{}, ctx.Err()
 	case errors.Is(err, io.EOF):
 		return Event{}, io.EOF
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return Event{}, fmt.Errorf("follow the master's events: the stream broke off, because the master was killed or these events were not read for a while: %w", err)
 	case err != nil:
 		return Event{}, fmt.Errorf("follow the master's events: %w", err)
 	case kind == droppedType:
