@@ -8,6 +8,7 @@
 //	request.go     reload, upgrade, scale, stop, reopen: ask the master and wait
 //	show.go        status, events, version: print what is there
 //	completion.go  what a shell asks when somebody presses TAB
+//	printable.go   what a worker wrote, fit for logs and terminals
 //	exit.go        exit codes and error lines
 //
 // The same binary is also the exec step and the built-in worker: the master

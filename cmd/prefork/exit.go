@@ -45,7 +45,7 @@ func report(stderr io.Writer, err error) int {
 		code = exitNoMaster
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(stderr, "prefork: %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(stderr, "prefork: %s\n", printable(strings.TrimRight(line, "\n"))) // last words of a worker may be among them
 	}
 	return code
 }

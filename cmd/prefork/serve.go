@@ -78,13 +78,7 @@ func serve(c *cli.Context, env environment) error {
 func newLogger(cfg config.Config, outlet *master.Outlet) *logrus.Logger {
 	log := logrus.New()
 	log.SetOutput(outlet)
-	log.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano})
-	if textual(cfg) {
-		log.SetFormatter(&logrus.TextFormatter{
-			FullTimestamp: true, TimestampFormat: "15:04:05.000",
-			ForceColors: onTerminal(cfg), DisableColors: !onTerminal(cfg),
-		})
-	}
+	log.SetFormatter(formatterFor(cfg))
 	log.SetLevel(levelOf(cfg))
 	if onTerminal(cfg) && !log.IsLevelEnabled(logrus.DebugLevel) {
 		// A person who starts the service wants three lines, and not each step of
@@ -92,6 +86,17 @@ func newLogger(cfg config.Config, outlet *master.Outlet) *logrus.Logger {
 		log.SetLevel(logrus.WarnLevel)
 	}
 	return log
+}
+
+// formatterFor shows a person the time of day, and everybody else the date, too.
+func formatterFor(cfg config.Config) logrus.Formatter {
+	switch {
+	case !textual(cfg):
+		return &jsonFormatter{logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano}}
+	case onTerminal(cfg):
+		return &colorFormatter{logrus.TextFormatter{FullTimestamp: true, TimestampFormat: "15:04:05.000", ForceColors: true}}
+	}
+	return &logrus.TextFormatter{FullTimestamp: true, TimestampFormat: "2006-01-02T15:04:05.000Z07:00", DisableColors: true}
 }
 
 func levelOf(cfg config.Config) logrus.Level {

@@ -53,7 +53,7 @@ func printStatus(w io.Writer, st control.Status) error {
 		fmt.Fprintf(w, "listens on %s\n", l.Address)
 	}
 	if r := st.LastReload; r.Result != "" && r.Result != "ok" {
-		fmt.Fprintf(w, "last reload: %s: %s\n", r.Result, r.Error)
+		fmt.Fprintf(w, "last reload: %s: %s\n", r.Result, printable(r.Error))
 	}
 	fmt.Fprintln(w)
 	if err := printWorkers(w, st.Workers); err != nil {
@@ -155,15 +155,20 @@ func follow(c *cli.Context, client *control.Client, since time.Duration, w io.Wr
 
 func printEvent(w io.Writer, e control.Event, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(w).Encode(e)
+		line, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(printableJSON(line), '\n'))
+		return err
 	}
 	var fields []string
 	for k, v := range e.Fields {
 		if k != "component" {
-			fields = append(fields, fmt.Sprintf("%s=%v", k, v))
+			fields = append(fields, printable(fmt.Sprintf("%s=%v", k, v)))
 		}
 	}
 	sort.Strings(fields)
-	_, err := fmt.Fprintf(w, "%s %-7s %s  %s\n", e.Time.Local().Format("15:04:05.000"), e.Level, e.Message, strings.Join(fields, " "))
+	_, err := fmt.Fprintf(w, "%s %-7s %s  %s\n", e.Time.Local().Format("15:04:05.000"), e.Level, printable(e.Message), strings.Join(fields, " "))
 	return err
 }
