@@ -56,7 +56,9 @@ func (o orders) config() (config.Config, error) {
 	cfg.Workers, cfg.Control, cfg.PIDFile, cfg.LogFile = o.Workers, o.Control, o.PIDFile, o.LogFile
 	cfg.Command, cfg.Environment = o.Command, o.Environment
 	cfg.Engine, cfg.Identify = cmp.Or(o.Engine, cfg.Engine), o.Engine != ""
-	cfg.Ready = config.Ready{Notify: o.ReadyNotify, After: o.ReadyAfter}
+	if o.ReadyNotify || o.ReadyAfter != 0 {
+		cfg.Ready = config.Ready{Notify: o.ReadyNotify, After: o.ReadyAfter}
+	}
 	cfg.LogFormat, cfg.LogLevel = "json", cmp.Or(o.LogLevel, "debug")
 	if o.Surge != 0 {
 		cfg.Surge = config.Surge{Count: o.Surge}

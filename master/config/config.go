@@ -79,7 +79,7 @@ func Default() Config {
 		Name:          "prefork",
 		Listen:        []Address{mustAddress("127.0.0.1:8080")},
 		App:           "hello",
-		Engine:        "reactor",
+		Engine:        engineReactor,
 		Root:          ".",
 		Queue:         "slot",
 		Ready:         Ready{Notify: true, After: readyAutoAfter},
@@ -97,9 +97,6 @@ func Default() Config {
 		LogLevel:      "info",
 	}
 }
-
-// Apps lists the built-in workers.
-func Apps() []string { return []string{"hello", "echo"} }
 
 // LogFormats lists what --log-format takes.
 func LogFormats() []string { return []string{"text", "json"} }

@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseAddressAccepts(t *testing.T) {
@@ -165,6 +166,56 @@ func TestParseWorkers(t *testing.T) {
 		{"slip", "atuo", `did you mean auto?`},
 		{"capital", "AUTO", `did you mean auto?`},
 	})
+}
+
+func TestParseReady(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]Ready{
+		"auto": {Notify: true, After: time.Second}, "notify": {Notify: true}, "delay:1s": {After: time.Second}, "delay:1m30s": {After: 90 * time.Second},
+	} {
+		if got, err := ParseReady(in); err != nil || got != want || got.String() != in {
+			t.Errorf("ParseReady(%q) = %+v (%s), %v, want %+v", in, got, got, err, want)
+		}
+	}
+	checkRefusals(t, func(s string) error { _, err := ParseReady(s); return err }, []refusal{
+		{"empty", "", `write auto, notify, or a time like delay:1s`},
+		{"slip", "notfy", `did you mean notify?`},
+		{"time alone", "1s", `write auto, notify, or a time like delay:1s`},
+		{"no time", "delay:", `no time after delay`},
+		{"no unit", "delay:1", `no time after delay`},
+		{"no delay", "delay:0s", `not a time above 0`},
+		{"the past", "delay:-1s", `not a time above 0`},
+		{"a year", "delay:8760h", `up to 30 days`},
+	})
+}
+
+func TestParseStopSignal(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"TERM": "TERM", "SIGTERM": "TERM", "QUIT": "QUIT", "SIGINT": "INT", "HUP": "HUP", "USR1": "USR1", "SIGUSR2": "USR2", "WINCH": "WINCH"} {
+		if got, err := ParseStopSignal(in); err != nil || got != want {
+			t.Errorf("ParseStopSignal(%q) = %q, %v, want %q", in, got, err, want)
+		}
+	}
+	checkRefusals(t, func(s string) error { _, err := ParseStopSignal(s); return err }, []refusal{
+		{"empty", "", `write one of TERM, QUIT`},
+		{"KILL", "KILL", `no program can catch it`},
+		{"SIGSTOP", "SIGSTOP", `no program can catch it`},
+		{"small", "sigquit", `did you mean QUIT?`},
+		{"number", "15", `write one of TERM`},
+		{"twice SIG", "SIGSIGTERM", `write one of TERM`},
+		{"another", "SEGV", `write one of TERM`},
+	})
+}
+
+func TestFormatDuration(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", time.Minute: "1m", 75 * time.Second: "1m15s", time.Hour: "1h", 10 * time.Hour: "10h", time.Hour + time.Second: "1h0m1s", 100 * time.Minute: "1h40m",
+	} {
+		if got := FormatDuration(in); got != want {
+			t.Errorf("FormatDuration(%d) = %q, want %q", in, got, want)
+		}
+	}
 }
 
 // refusal is an input that a parser must refuse with a line containing want.

@@ -7,6 +7,7 @@ import "fmt"
 // caller can say where the value came from: fmt.Errorf("--listen %w", err).
 type Problem struct {
 	Key   string // the flag and key, for example "max-body"; empty from Parse*
+	Item  string // which of several values: "1" is the first of a list; a variable's name; empty: the value itself
 	Value string // what was asked for
 	Text  string // why it cannot be, and what to do
 }

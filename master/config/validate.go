@@ -31,7 +31,7 @@ func (c Config) Validate() error {
 	found.checkName(c.Name)
 	found.checkListen(c.Listen)
 	found.checkWorkers(c.Workers)
-	found.checkApp(c.App)
+	found.checkProgram(c)
 	found.checkSurge(c.Surge)
 	found.checkTimeouts(c)
 	found.checkSizes(c)
@@ -48,6 +48,11 @@ type problems []error
 
 func (p *problems) add(key, value, format string, args ...any) {
 	*p = append(*p, &Problem{Key: key, Value: value, Text: fmt.Sprintf(format, args...)})
+}
+
+// addItem is add for one of a key's several values.
+func (p *problems) addItem(key, item, value, format string, args ...any) {
+	*p = append(*p, &Problem{Key: key, Item: item, Value: value, Text: fmt.Sprintf(format, args...)})
 }
 
 func (p *problems) checkName(name string) {
@@ -79,13 +84,14 @@ func (p *problems) checkListen(listen []Address) {
 		return
 	}
 	for i, a := range listen {
+		item := strconv.Itoa(i + 1)
 		if _, err := ParseAddress(a.String()); err != nil {
-			p.add("listen", a.String(), "%s", textOf(err))
+			p.addItem("listen", item, a.String(), "%s", textOf(err))
 			continue
 		}
 		for _, earlier := range listen[:i] {
 			if a.Overlaps(earlier) {
-				p.add("listen", a.String(), "it overlaps %s, and only one of them can be bound: leave one out", earlier)
+				p.addItem("listen", item, a.String(), "it overlaps %s, and only one of them can be bound: leave one out", earlier)
 				break
 			}
 		}
@@ -96,14 +102,6 @@ func (p *problems) checkWorkers(n int) {
 	if n < 0 || n > SlotsMax {
 		p.add("workers", strconv.Itoa(n), "not a count from 1 to %d: write a number, or auto", SlotsMax)
 	}
-}
-
-func (p *problems) checkApp(app string) {
-	if app == "static" {
-		p.add("app", app, "not supported yet: write one of %s", strings.Join(Apps(), ", "))
-		return
-	}
-	p.checkWord("app", app, Apps())
 }
 
 func (p *problems) checkSurge(s Surge) {
@@ -131,11 +129,11 @@ func (p *problems) checkTimeouts(c Config) {
 	} {
 		switch {
 		case t.value <= 0:
-			p.add(t.key, t.value.String(), "it would be over before it begins: write a time above 0, for example 30s")
+			p.add(t.key, FormatDuration(t.value), "it would be over before it begins: write a time above 0, for example 30s")
 		case t.value > TimeoutMax:
-			p.add(t.key, t.value.String(), "longer than %d days: write a shorter time", TimeoutMax/(24*time.Hour))
+			p.add(t.key, FormatDuration(t.value), "longer than %d days: write a shorter time", TimeoutMax/(24*time.Hour))
 		case t.key == "hang-timeout" && t.value < HangTimeoutMin:
-			p.add(t.key, t.value.String(), "an idle worker shows a sign of life once a second, so healthy ones would be ended: write at least %s", HangTimeoutMin)
+			p.add(t.key, FormatDuration(t.value), "an idle worker shows a sign of life once a second, so healthy ones would be ended: write at least %s", HangTimeoutMin)
 		}
 	}
 }

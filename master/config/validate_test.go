@@ -33,6 +33,11 @@ func TestValidateAccepts(t *testing.T) {
 		"echo":                     func(c *Config) { c.App = "echo" },
 		"no body at all":           func(c *Config) { c.MaxBody = 0 },
 		"longest control path":     func(c *Config) { c.Control = "/" + strings.Repeat("a", SocketPathMax-1) },
+		"static":                   func(c *Config) { c.App, c.Engine = "static", "goroutines" },
+		"command":                  func(c *Config) { c.Command = []string{"sh", "-c", "", "--"} },
+		"environment":              func(c *Config) { c.Environment = map[string]string{"NOTIFY_SOCKETS": "", "a.b": "="} },
+		"ready when it says so":    func(c *Config) { c.Ready = Ready{Notify: true} },
+		"ready in time":            func(c *Config) { c.Ready = Ready{After: 29 * time.Second} },
 		"both families, two ports": func(c *Config) { c.Listen = addresses(t, ":80", "0.0.0.0:81") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,8 +74,23 @@ func TestValidateRefuses(t *testing.T) {
 		{"workers negative", func(c *Config) { c.Workers = -1 }, `workers "-1": not a count`},
 		{"too many workers", func(c *Config) { c.Workers = SlotsMax + 1 }, `workers "1025": not a count`},
 		{"app mistyped", func(c *Config) { c.App = "helo" }, `app "helo": unknown: did you mean hello?`},
-		{"app unknown", func(c *Config) { c.App = "apache" }, `app "apache": unknown: write one of hello, echo`},
-		{"app of later", func(c *Config) { c.App = "static" }, `app "static": not supported yet`},
+		{"app unknown", func(c *Config) { c.App = "apache" }, `app "apache": unknown: write one of hello, static, echo`},
+		{"static on the reactor", func(c *Config) { c.App = "static" }, `engine "reactor": the app static needs the engine goroutines`},
+		{"echo by net/http", func(c *Config) { c.App, c.Engine = "echo", "goroutines" }, `engine "goroutines": the app echo needs the engine reactor`},
+		{"engine", func(c *Config) { c.Engine = "Reactor" }, `engine "Reactor": unknown: did you mean reactor?`},
+		{"queue", func(c *Config) { c.Queue = "" }, `queue "": unknown: write one of slot, shared`},
+		{"root", func(c *Config) { c.Root = "" }, `root "": no folder`},
+		{"root with a zero byte", func(c *Config) { c.Root = "/\x00" }, `a path cannot hold a zero byte`},
+		{"never ready", func(c *Config) { c.Ready = Ready{} }, `ready "delay:0s": not a way to be ready`},
+		{"ready in a way without a name", func(c *Config) { c.Ready.After = time.Minute }, `ready "notify or delay:1m": not a way to be ready`},
+		{"ready too late", func(c *Config) { c.Ready = Ready{After: 30 * time.Second} }, `ready "delay:30s": start-timeout is 30s, so no worker would ever be ready`},
+		{"stop signal", func(c *Config) { c.StopSignal = "STOP" }, `stop-signal "STOP": no program can catch it`},
+		{"program without a name", func(c *Config) { c.Command = []string{"", "a"} }, `command "": no program`},
+		{"zero byte in an argument", func(c *Config) { c.Command = []string{"a", "b\x00"} }, `command "b\x00": no program can be given a zero byte`},
+		{"variable without a name", func(c *Config) { c.Environment = map[string]string{"": "a"} }, `environment "": a variable needs a name`},
+		{"name with =", func(c *Config) { c.Environment = map[string]string{"a=b": "c"} }, `environment "a=b": the name of a variable cannot hold =`},
+		{"variable of prefork", func(c *Config) { c.Environment = map[string]string{"LISTEN_PID": "1"} }, `environment "LISTEN_PID": prefork sets this variable`},
+		{"zero byte in a variable", func(c *Config) { c.Environment = map[string]string{"A": "\x00"} }, `environment "A": the value of a variable cannot hold a zero byte`},
 		{"no surge", func(c *Config) { c.Surge = Surge{} }, `surge "0": without room for one new worker`},
 		{"both surges", func(c *Config) { c.Surge = Surge{Count: 1, Percent: 2} }, `surge "1 and 2%": a count and a share at once`},
 		{"surge beyond all", func(c *Config) { c.Surge = Surge{Percent: 101} }, `surge "101%": not a count`},
@@ -125,7 +145,7 @@ func TestValidateGivesAllAtOnce(t *testing.T) {
 		}
 		keys = append(keys, problem.Key)
 	}
-	want := "name listen app surge start-timeout drain-timeout hang-timeout idle-timeout header-timeout body-timeout orphan-timeout max-header log-level"
+	want := "name listen app engine root queue ready stop-signal surge start-timeout drain-timeout hang-timeout idle-timeout header-timeout body-timeout orphan-timeout max-header log-level"
 	if got := strings.Join(keys, " "); got != want {
 		t.Errorf("got problems with  %s\nwant problems with %s", got, want)
 	}
