@@ -1,5 +1,7 @@
 package config
 
+import "strconv"
+
 // SlotsMax is the largest number of slots, and so of serving workers.
 const SlotsMax = 1024
 
@@ -18,4 +20,12 @@ func ParseWorkers(s string) (int, error) {
 		return 0, refuse(s, "not a count from 1 to %d: did you mean auto?", SlotsMax)
 	}
 	return 0, refuse(s, "not a count from 1 to %d: write a number, or auto", SlotsMax)
+}
+
+// formatWorkers gives what ParseWorkers reads back.
+func formatWorkers(n int) string {
+	if n == 0 {
+		return "auto"
+	}
+	return strconv.Itoa(n)
 }
