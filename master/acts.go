@@ -143,15 +143,20 @@ func (m *master) sample() []supervise.Event {
 	return append(out, supervise.HeartbeatsSampled{Beats: beats})
 }
 
-// loadConfig resolves the configuration again and keeps it as a new revision.
+// loadConfig resolves the configuration again and keeps it as a new revision. The
+// level of the log is the master's own, and needs no new workers.
 func (m *master) loadConfig(a supervise.LoadConfig) []supervise.Event {
 	cfg, err := m.opts.Load()
+	if err == nil {
+		err = config.RefuseChange(m.opts.Config, cfg)
+	}
 	if err == nil {
 		cfg, err = resolve(cfg)
 	}
 	if err != nil {
 		return []supervise.Event{supervise.ConfigRefused{Caller: a.Caller, Reason: err.Error()}}
 	}
+	m.journal.setLevel(cfg.LogLevel)
 	return []supervise.Event{supervise.ConfigLoaded{Caller: a.Caller, Target: m.keepConfig(cfg)}}
 }
 

@@ -15,6 +15,13 @@ type journal struct {
 	hub *control.Hub
 }
 
+// setLevel takes a word that config has accepted.
+func (j *journal) setLevel(word string) {
+	if level, err := logrus.ParseLevel(word); err == nil {
+		j.log.SetLevel(level)
+	}
+}
+
 // note writes one decision of the machine.
 func (j *journal) note(n supervise.Note) {
 	fields := logrus.Fields{"component": "master"}
