@@ -9,7 +9,9 @@ import (
 // arrange puts a command's flags before its arguments and ends them with "--":
 // the flag parser stops reading flags at the first argument and takes the -1
 // of "prefork scale -1" for one. What follows an operator's own "--" stays as
-// it is.
+// it is. For a command that takes a COMMAND that "--" stays among the arguments,
+// since what stands before it is none; and so does everything behind a first word,
+// whose flags those may be.
 func arrange(app *cli.App, args []string) []string {
 	if len(args) < 2 {
 		return args
@@ -24,6 +26,9 @@ func arrange(app *cli.App, args []string) []string {
 		word := words[0]
 		words = words[1:]
 		switch {
+		case takesCommand(cmd) && (word == "--" || !looksLikeFlag(word)):
+			rest = append([]string{word}, words...)
+			words = nil
 		case word == "--":
 			rest = append(rest, words...)
 			words = nil
@@ -43,6 +48,8 @@ func arrange(app *cli.App, args []string) []string {
 	}
 	return arranged
 }
+
+func takesCommand(cmd *cli.Command) bool { return cmd.Name == "run" || cmd.Name == "check" }
 
 // looksLikeFlag is false for "-" and for a negative number.
 func looksLikeFlag(word string) bool {

@@ -17,6 +17,16 @@ type environment struct {
 	stdout, stderr io.Writer
 }
 
+// get gives the value of a variable; empty when it is not there.
+func (e environment) get(name string) string {
+	for _, entry := range e.environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // run is the whole program as a function; it returns the exit code.
 func run(args []string, env environment) int {
 	if len(args) > 1 {
@@ -37,12 +47,12 @@ func newApp(env environment) *cli.App {
 	app := &cli.App{
 		Name:      "prefork",
 		Usage:     "a prefork server supervisor: one socket and one worker for each CPU, and no request lost",
-		UsageText: "prefork run                start in the foreground\nprefork COMMAND --help     what a command does, and its flags",
+		UsageText: "prefork run                start in the foreground\nprefork run -c FILE        the same, as a file says\nprefork COMMAND --help     what a command does, and its flags",
 		Version:   version(),
 		Writer:    env.stdout,
 		ErrWriter: env.stderr,
 		Commands: []*cli.Command{
-			runCommand(env), statusCommand(env), reloadCommand(env), scaleCommand(env), upgradeCommand(env),
+			runCommand(env), checkCommand(env), statusCommand(env), reloadCommand(env), scaleCommand(env), upgradeCommand(env),
 			stopCommand(env), reopenCommand(env), eventsCommand(env), completionCommand(env), versionCommand(env),
 		},
 		HideHelpCommand: true,
@@ -117,7 +127,8 @@ USAGE
 COMMANDS{{range .VisibleCommands}}
    {{printf "%-10s" .Name}} {{.Usage}}{{end}}
 
-A command finds its master by --control PATH, else by --name NAME.
+A command finds its master by --control PATH, else by --name NAME; the variables
+PREFORK_CONTROL and PREFORK_NAME say the same.
 
 EXIT CODES
    0 done   1 failed   2 usage or configuration   3 no master there   4 rolled back, or --timeout ran out

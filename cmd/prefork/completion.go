@@ -35,9 +35,13 @@ var shells = []string{"bash", "zsh", "fish"}
 
 // choices are the flags that take one of a few words.
 var choices = map[string][]string{
-	"app":        config.Apps(),
-	"log-format": config.LogFormats(),
-	"log-level":  config.LogLevels(),
+	"app":         config.Apps(),
+	"engine":      config.Engines(),
+	"queue":       config.Queues(),
+	"ready":       {"auto", "notify"},
+	"stop-signal": config.StopSignals(),
+	"log-format":  config.LogFormats(),
+	"log-level":   config.LogLevels(),
 }
 
 func completionCommand(env environment) *cli.Command {

@@ -42,7 +42,7 @@ func TestCompleteWords(t *testing.T) {
 		{"run --log-file=/v", []string{"/files"}},
 		{"run --workers _", nil},
 		{"run --nope=", nil},
-		{"run --nope _", []string{"--name"}}, // and the others: an unknown flag takes no value
+		{"run --nope _", []string{"--config"}}, // and the others: an unknown flag takes no value
 		{"scale 4", nil},
 		{"scale -1 --co", []string{"--control"}},
 		{"run -w 2 -- pyth", []string{"/files"}},
@@ -98,7 +98,7 @@ func TestCompletionKnowsEverything(t *testing.T) {
 			t.Errorf("choices names --%s, which is no flag", name)
 		}
 	}
-	for _, path := range []string{"control", "pid-file", "log-file"} {
+	for _, path := range []string{"config", "root", "control", "pid-file", "log-file"} {
 		if got := answer(t, "run", "--"+path, ""); !slices.Equal(got, []string{filesLine}) {
 			t.Errorf("--%s: got %q, want the names of files", path, got)
 		}

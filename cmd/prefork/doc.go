@@ -3,7 +3,9 @@
 // (status, reload, scale, …) or a line that says what is wrong comes out.
 //
 //	arrange.go     arguments in an order that the flag parser understands
-//	settings.go    one table: flags, their help, and what they set in the configuration
+//	settings.go    the flags of the configuration's keys, and their help
+//	loader.go      reads the file; flags, variables and file become a configuration
+//	check.go       show the configuration, or what is wrong with it
 //	serve.go       run: logs, banner, and the master itself
 //	request.go     reload, upgrade, scale, stop, reopen: ask the master and wait
 //	show.go        status, events, version: print what is there

@@ -49,7 +49,12 @@ func pids(st testproc.Status) map[int]int {
 // command runs the prefork binary with arguments of its own.
 func command(t *testing.T, args ...string) testproc.Result {
 	t.Helper()
-	return testproc.Run(t, exec.Command(testproc.Binary(t), args...))
+	return testproc.Run(t, commandLine(t, args...))
+}
+
+func commandLine(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return exec.Command(testproc.Binary(t), args...)
 }
 
 // oneLine checks that a command was refused with a code and one clear line that

@@ -15,18 +15,26 @@ import (
 	"prefork/master/control"
 )
 
-// dial returns a client for the master that the flags name.
-func dial(c *cli.Context) (*control.Client, error) {
-	path := c.String("control")
+// dial returns a client for the master that the flags name, or PREFORK_CONTROL
+// and PREFORK_NAME. Other variables are the master's business, and so is its file.
+func dial(c *cli.Context, env environment) (*control.Client, error) {
+	s := config.Sources{}
+	for _, name := range []string{"name", "control"} {
+		variable := config.Key{Name: name}.Variable()
+		if value := env.get(variable); value != "" {
+			s.Environ = append(s.Environ, variable+"="+value)
+		}
+		if c.IsSet(name) {
+			s.Flags = append(s.Flags, config.Given{Name: name, Values: []string{c.String(name)}})
+		}
+	}
+	resolved, err := config.Resolve(s)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	path := resolved.Config.Control
 	if path == "" {
-		cfg := config.Default()
-		if c.IsSet("name") {
-			cfg.Name = c.String("name")
-		}
-		if problems := validate(cfg); problems != nil {
-			return nil, usagef("%v", errors.Join(problems...))
-		}
-		path = config.ControlPath(cfg.Name, os.Geteuid(), os.Getenv("XDG_RUNTIME_DIR"))
+		path = config.ControlPath(resolved.Config.Name, os.Geteuid(), env.get("XDG_RUNTIME_DIR"))
 	}
 	return control.Dial(path), nil
 }
@@ -64,7 +72,7 @@ func timeoutOf(c *cli.Context) (time.Duration, error) {
 	if !c.IsSet("timeout") {
 		return 0, nil
 	}
-	d, err := parseDuration(c.String("timeout"))
+	d, err := config.ParseDuration(c.String("timeout"))
 	if err == nil && d <= 0 {
 		err = fmt.Errorf("%q: over before it begins: write a time above 0", c.String("timeout"))
 	}
@@ -86,7 +94,7 @@ func simple(env environment, name, usage string, options []option, cmd func(*cli
 			if err != nil {
 				return err
 			}
-			client, err := dial(c)
+			client, err := dial(c, env)
 			if err != nil {
 				return err
 			}
@@ -137,7 +145,7 @@ func scaleCommand(env environment) *cli.Command {
 			if n, err := strconv.Atoi(workers); err != nil || n == 0 {
 				return usagef("workers %q: write a number like 4, or a step like +1 or -1 (prefork stop ends the service)", workers)
 			}
-			client, err := dial(c)
+			client, err := dial(c, env)
 			if err != nil {
 				return err
 			}
@@ -157,7 +165,7 @@ func stopCommand(env environment) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			client, err := dial(c)
+			client, err := dial(c, env)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,32 +19,32 @@ import (
 
 func runCommand(env environment) *cli.Command {
 	return withOptions(&cli.Command{
-		Name:  "run",
-		Usage: "start in the foreground",
+		Name:      "run",
+		Usage:     "start in the foreground",
+		UsageText: "prefork run [flags] [-- COMMAND [ARG...]]",
 		Description: "   Binds the addresses, starts the workers, and serves until it is told to stop.\n" +
 			"   Signals: HUP reload, TTIN and TTOU one worker more or less, USR1 reopen logs,\n" +
 			"   TERM and QUIT stop gracefully, INT at once (on a terminal the first ^C gracefully).",
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			l, err := loaderOf(c, env)
+			if err != nil {
 				return err
 			}
-			return serve(c, env)
+			return serve(l, env)
 		},
 	}, settingOptions())
 }
 
 // serve runs the master. Everything that can be refused is refused before
 // anything starts.
-func serve(c *cli.Context, env environment) error {
-	load := func() (config.Config, error) { return configuration(c) }
+func serve(l loader, env environment) error {
+	load := func() (config.Config, error) {
+		resolved, err := l.load()
+		return resolved.Config, err
+	}
 	cfg, err := load()
 	if err != nil {
 		return err
-	}
-	if cfg.Control != "" { // what the banner shows must be right from every folder
-		if cfg.Control, err = filepath.Abs(cfg.Control); err != nil {
-			return err
-		}
 	}
 	outlet, err := master.NewOutlet(cfg.LogFile, env.stderr)
 	if err != nil {

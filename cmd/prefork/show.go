@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"prefork/master/config"
 	"prefork/master/control"
 )
 
@@ -22,7 +23,7 @@ func statusCommand(env environment) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			client, err := dial(c)
+			client, err := dial(c, env)
 			if err != nil {
 				return err
 			}
@@ -117,11 +118,11 @@ func eventsCommand(env environment) *cli.Command {
 			var since time.Duration
 			if c.IsSet("since") {
 				var err error
-				if since, err = parseDuration(c.String("since")); err != nil || since < 0 {
+				if since, err = config.ParseDuration(c.String("since")); err != nil || since < 0 {
 					return usagef("--since %q: not a time: write a number with a unit, like 30s or 5m", c.String("since"))
 				}
 			}
-			client, err := dial(c)
+			client, err := dial(c, env)
 			if err != nil {
 				return err
 			}
