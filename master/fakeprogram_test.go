@@ -70,6 +70,17 @@ var programs = map[string]func(p *program) int{
 		tell("READY=1")
 		return forever()
 	},
+	// flood BYTES writes so much to its standard error while it serves.
+	"flood": func(p *program) int {
+		p.serve()
+		tell("READY=1")
+		for left := mustNumber(p.args[0]); left > 0; left -= len(printed["lines"]) {
+			_, err := os.Stderr.Write(printed["lines"])
+			must(err)
+		}
+		fmt.Println(printedEnd)
+		return p.live()
+	},
 	// retire says that it is ready, and that it leaves, and does.
 	"retire": func(p *program) int {
 		p.serve()

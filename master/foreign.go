@@ -106,7 +106,7 @@ func (f *foreign) take(m notify.Message) {
 	case !f.ready.Notify:
 	case m.Ready && once(&f.saidReady):
 		c.post(supervise.WorkerSaidReady{ID: c.id})
-	case !m.Ready && once(&f.spoke):
+	case !m.Ready && tells(m) && once(&f.spoke):
 		c.post(supervise.WorkerSpoke{ID: c.id})
 	}
 	if until := time.Now().Add(m.Extend); m.Extend > 0 && until.Sub(f.askedUntil) > askedStep {
@@ -122,6 +122,12 @@ func (f *foreign) take(m notify.Message) {
 	if m.Trigger && once(&f.gaveUp) {
 		c.post(supervise.WorkerGaveUp{ID: c.id, Reason: "it said WATCHDOG=trigger"})
 	}
+}
+
+// tells says whether a notification shows a program that knows how to give its
+// word: one that speaks of itself.
+func tells(m notify.Message) bool {
+	return m.HasStatus || m.Watchdog || m.Extend > 0 || m.Reloading || m.Errno != 0
 }
 
 // once is true the first time.

@@ -285,6 +285,41 @@ func TestForeignMisbehaves(t *testing.T) {
 	}
 }
 
+// TestForeignFloods: 100 MB on its standard error delay nobody.
+func TestForeignFloods(t *testing.T) {
+	t.Parallel()
+	r := newForeignRig(t, 2)
+	r.orders.ReadyNotify = true
+	r.behave(t, 1, "flood 100000000")
+	st := r.serving(t)
+	asked := 0
+	r.log.awaitMeanwhile(t, printedEnd, func() {
+		r.askOnce(t, st)
+		asked++
+	})
+	t.Logf("%d answers meanwhile", asked)
+	if got := pids(r.status(t)); !slices.Equal(got, pids(st)) {
+		t.Errorf("processes %v serve, before the flood it was %v", got, pids(st))
+	}
+}
+
+func TestForeignThatIgnoresItsSignalIsKilled(t *testing.T) {
+	t.Parallel()
+	r := newForeignRig(t, 2)
+	r.orders.ReadyNotify, r.orders.DrainTimeout = true, time.Second
+	r.behave(t, "all", "deaf")
+	st := r.serving(t)
+	r.behave(t, "all", "good")
+	if a := r.do(t, control.Command{Verb: control.Reload}); a.Result != "ok" {
+		t.Fatalf("reload: %+v", a)
+	}
+	for slot := range 2 {
+		r.log.await(t, "worker is killed", slot).mustSay(t, "reason", "still busy when its drain-timeout ended")
+	}
+	r.awaitReady(t, 2)
+	r.askOnce(t, st)
+}
+
 // killSlot kills the worker of a slot and waits for its successor.
 func (r *rig) killSlot(t testing.TB, st control.Status, slot int) {
 	t.Helper()
