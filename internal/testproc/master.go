@@ -30,7 +30,7 @@ type Master struct {
 }
 
 // Prefork starts `prefork run` with a control socket of its own, on a free port
-// of 127.0.0.1 unless the arguments say --listen or -l. It does not wait until it
+// of 127.0.0.1 unless the arguments say --listen or --config. It does not wait until it
 // serves: see AwaitState.
 //
 // When the test ends, a master that still runs is told to stop, and must do so
@@ -73,7 +73,7 @@ func saysListen(args []string) bool {
 	}
 	return slices.ContainsFunc(args, func(arg string) bool {
 		name, _, _ := strings.Cut(arg, "=")
-		return name == "-l" || name == "--listen"
+		return slices.Contains([]string{"-l", "--listen", "-c", "--config"}, name) // a file says it
 	})
 }
 

@@ -1,0 +1,33 @@
+// A worker in Node.js, with nothing but its standard library.
+//
+//     prefork run --workers 4 -- node examples/node/hello.js
+//
+// Node cannot send datagrams to a Unix socket, so it does not say READY=1; with
+// `ready = "auto"`, the default, it counts as ready when it has lived for a second.
+'use strict';
+const http = require('node:http');
+
+const { PREFORK_SLOT: slot, PREFORK_GENERATION: generation, LISTEN_FDS: sockets } = process.env;
+if (!sockets) {
+  console.error('no sockets were passed on: start this by `prefork run -- node FILE`');
+  process.exit(1);
+}
+
+const servers = [];
+for (let n = 0; n < Number(sockets); n++) {
+  const server = http.createServer((request, response) => {
+    const body = `hello from slot ${slot} generation ${generation} pid ${process.pid}\n`;
+    response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': Buffer.byteLength(body) });
+    response.end(body);
+  });
+  servers.push(server.listen({ fd: 3 + n }));
+}
+
+// close() stops accepting, closes what is idle, and lets the rest finish; the
+// process ends by itself when nothing is left to do.
+process.on('SIGTERM', () => {
+  for (const server of servers) {
+    server.close();
+    server.closeIdleConnections();
+  }
+});
