@@ -6,10 +6,12 @@ import (
 	"strings"
 )
 
-// Address is one TCP address to listen on. Addresses are comparable with ==.
+// Address is one place to listen on. Addresses are comparable with ==.
 type Address struct {
 	// Network is "tcp4", "tcp6", or "tcp" for all interfaces in both families:
-	// then IP is :: and the socket has IPV6_V6ONLY off.
+	// then IP is :: and the socket has IPV6_V6ONLY off. It is "unix" for a Unix
+	// socket and "systemd" for one that systemd has opened; then Host, IP and
+	// Port have their zero values.
 	Network string
 	// Host is what the operator wrote before the port, without brackets: an IP
 	// address in its shortest form, "localhost", "*", or empty.
@@ -18,17 +20,40 @@ type Address struct {
 	IP netip.Addr
 	// Port is 0..65535; 0 lets the kernel choose one.
 	Port int
+	// Path is the file of a Unix socket: absolute and without detours, so that
+	// two of them are the same file only if they are equal.
+	Path string
+	// Mode are the permission bits of a Unix socket, UnixModeDefault if the
+	// operator wrote none.
+	Mode uint32
+	// User and Group own a Unix socket, by name or number; empty: the master's.
+	User, Group string
+	// Name is the FileDescriptorName= of a systemd socket.
+	Name string
 }
+
+// The values of Address.Network beside those of TCP.
+const (
+	NetworkUnix    = "unix"
+	NetworkSystemd = "systemd"
+)
 
 const portMax = 65535
 
 // ParseAddress reads host:port, [v6]:port, :port (all interfaces, IPv4 and
 // IPv6), *:port (the same) or localhost:port (127.0.0.1). `[::]` means both
-// families as well, as it does in most servers on Linux.
+// families as well, as it does in most servers on Linux. It also reads
+// unix:PATH with options, see parseUnix, and systemd:NAME.
 //
 // Other host names are refused: a name can change its meaning between two
 // reloads, and a look-up can hang the start.
 func ParseAddress(s string) (Address, error) {
+	if rest, ok := strings.CutPrefix(s, "unix:"); ok {
+		return parseUnix(s, rest)
+	}
+	if name, ok := strings.CutPrefix(s, "systemd:"); ok {
+		return parseSystemd(s, name)
+	}
 	if err := refuseOtherKinds(s); err != nil {
 		return Address{}, err
 	}
@@ -56,6 +81,12 @@ func ParseAddress(s string) (Address, error) {
 
 // String gives the address as an operator writes it; ParseAddress reads it back.
 func (a Address) String() string {
+	switch a.Network {
+	case NetworkUnix:
+		return a.unixString()
+	case NetworkSystemd:
+		return "systemd:" + a.Name
+	}
 	port := strconv.Itoa(a.Port)
 	if strings.Contains(a.Host, ":") {
 		return "[" + a.Host + "]:" + port
@@ -63,17 +94,32 @@ func (a Address) String() string {
 	return a.Host + ":" + port
 }
 
+// IsTCP reports whether the address is one of TCP that we bind ourselves.
+func (a Address) IsTCP() bool { return a.Network != NetworkUnix && a.Network != NetworkSystemd }
+
+// SamePlace reports whether clients find a and b at the same place, however the
+// operator wrote them: localhost:80 is 127.0.0.1:80. Addresses with port 0 are
+// the same when whatever port one got would do for the other. Mode and owner of
+// a Unix socket do not count.
+func (a Address) SamePlace(b Address) bool {
+	return a.Network == b.Network && a.IP == b.IP && a.Port == b.Port && a.Path == b.Path && a.Name == b.Name
+}
+
 // Overlaps reports whether a connection could belong to both addresses, so that
 // only one of them can be bound. Port 0 never overlaps: each gets its own port.
 func (a Address) Overlaps(b Address) bool {
+	if !a.IsTCP() || !b.IsTCP() {
+		return a.SamePlace(b)
+	}
 	if a.Port == 0 || a.Port != b.Port {
 		return false
 	}
-	return a.IP == b.IP || a.covers(b) || b.covers(a)
+	return a.IP == b.IP || a.Covers(b) || b.Covers(a)
 }
 
-// covers reports whether a takes every connection that b would take.
-func (a Address) covers(b Address) bool {
+// Covers reports whether a is for all interfaces and takes every connection that
+// b would take. Both are of TCP.
+func (a Address) Covers(b Address) bool {
 	return a.IP.IsUnspecified() && (a.Network == "tcp" || a.Network == b.Network)
 }
 
@@ -90,9 +136,8 @@ func refuseOtherKinds(s string) error {
 	switch {
 	case s == "":
 		return refuse(s, "no address: write host:port, for example 127.0.0.1:8080")
-	case strings.HasPrefix(s, "unix:"), strings.HasPrefix(s, "systemd:"):
-		kind, _, _ := strings.Cut(s, ":")
-		return refuse(s, "%s: addresses are not supported yet: write host:port, for example 127.0.0.1:8080", kind)
+	case s[0] == '/':
+		return refuse(s, "no port: write host:port, or for a Unix socket unix:%.100s", printable(s))
 	case strings.Contains(s, "://"):
 		_, rest, _ := strings.Cut(s, "://")
 		hostPort, _, _ := strings.Cut(rest, "/")

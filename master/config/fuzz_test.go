@@ -14,13 +14,25 @@ import (
 // itself, and parses to the same value; what it refuses, it refuses in one line.
 
 func FuzzParseAddress(f *testing.F) {
-	for _, seed := range []string{"127.0.0.1:8080", "[::1]:80", ":0", "*:1", "localhost:65535", "[fe80::1%a]:1", "unix:/a", "http://a:1/", "[", "]:", "::", strings.Repeat("0", 3000) + "80", "[fe80::1%" + strings.Repeat("\n", 3000) + "]:1"} {
+	for _, seed := range []string{"127.0.0.1:8080", "[::1]:80", ":0", "*:1", "localhost:65535", "[fe80::1%a]:1", "unix:/a", "unix:/a,mode=0660,user=a,group=1", "unix:/a,mode=9", "unix:@a", "unix:a//b", "unix:/\xff,user=\x00", "systemd:web", "systemd:a:b", "http://a:1/", "[", "]:", "::", strings.Repeat("0", 3000) + "80", "[fe80::1%" + strings.Repeat("\n", 3000) + "]:1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := ParseAddress(s)
 		checkRoundTrip(t, a, err, ParseAddress)
-		if err == nil && (!a.IP.IsValid() || a.Port < 0 || a.Port > portMax) {
+		if err != nil {
+			return
+		}
+		bad := false
+		switch a.Network {
+		case NetworkUnix:
+			bad = len(a.Path) > UnixPathMax || a.Path[0] != '/' || a.Mode > unixModeMax
+		case NetworkSystemd:
+			bad = a.Name == "" || strings.Contains(a.Name, ":")
+		default:
+			bad = !a.IP.IsValid() || a.Port < 0 || a.Port > portMax
+		}
+		if bad || !a.SamePlace(a) {
 			t.Errorf("ParseAddress(%q) = %+v", s, a)
 		}
 	})

@@ -43,8 +43,7 @@ func TestParseAddressRefuses(t *testing.T) {
 	t.Parallel()
 	checkRefusals(t, func(s string) error { _, err := ParseAddress(s); return err }, []refusal{
 		{"empty", "", `no address`},
-		{"Unix socket", "unix:/run/web.sock", `unix: addresses are not supported yet`},
-		{"systemd socket", "systemd:web", `systemd: addresses are not supported yet`},
+		{"path alone", "/run/web.sock", `for a Unix socket unix:/run/web.sock`},
 		{"URL", "http://127.0.0.1:8080/", `this is a URL: did you mean "127.0.0.1:8080"?`},
 		{"port alone", "8080", `write 127.0.0.1:8080 for this machine only, or :8080 for all interfaces`},
 		{"host alone", "127.0.0.1", `no port: write host:port`},

@@ -25,10 +25,13 @@ func TestDefaultIsValid(t *testing.T) {
 func TestValidateAccepts(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
-		"longest name":             func(c *Config) { c.Name = strings.Repeat("a", NameMax) },
-		"every character":          func(c *Config) { c.Name = "a.B_9-" },
-		"most workers":             func(c *Config) { c.Workers = SlotsMax },
-		"several addresses":        func(c *Config) { c.Listen = addresses(t, "127.0.0.1:80", "127.0.0.1:81", "[::1]:80") },
+		"longest name":      func(c *Config) { c.Name = strings.Repeat("a", NameMax) },
+		"every character":   func(c *Config) { c.Name = "a.B_9-" },
+		"most workers":      func(c *Config) { c.Workers = SlotsMax },
+		"several addresses": func(c *Config) { c.Listen = addresses(t, "127.0.0.1:80", "127.0.0.1:81", "[::1]:80") },
+		"every kind": func(c *Config) {
+			c.Listen = addresses(t, "127.0.0.1:80", "unix:/a", "unix:/b", "systemd:a", "systemd:b")
+		},
 		"two free ports":           func(c *Config) { c.Listen = addresses(t, "127.0.0.1:0", "127.0.0.1:0") },
 		"echo":                     func(c *Config) { c.App = "echo" },
 		"no body at all":           func(c *Config) { c.MaxBody = 0 },
@@ -70,6 +73,8 @@ func TestValidateRefuses(t *testing.T) {
 		{"all and one", func(c *Config) { c.Listen = addresses(t, "127.0.0.1:80", "0.0.0.0:80") }, `listen "0.0.0.0:80": it overlaps 127.0.0.1:80`},
 		{"both families and one", func(c *Config) { c.Listen = addresses(t, ":80", "0.0.0.0:80") }, `listen "0.0.0.0:80": it overlaps :80`},
 		{"both families twice", func(c *Config) { c.Listen = addresses(t, "*:80", "[::]:80") }, `listen "[::]:80": it overlaps *:80`},
+		{"same file twice", func(c *Config) { c.Listen = addresses(t, "unix:/a", "unix:/a,mode=0600") }, `listen "unix:/a,mode=0600": it overlaps unix:/a`},
+		{"same name twice", func(c *Config) { c.Listen = addresses(t, "systemd:a", "systemd:a") }, `listen "systemd:a": it overlaps systemd:a`},
 		{"address made by hand", func(c *Config) { c.Listen = []Address{{Host: "example.org", Port: 1}} }, `listen "example.org:1": "example.org" is a host name`},
 		{"workers negative", func(c *Config) { c.Workers = -1 }, `workers "-1": not a count`},
 		{"too many workers", func(c *Config) { c.Workers = SlotsMax + 1 }, `workers "1025": not a count`},
