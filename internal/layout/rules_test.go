@@ -44,7 +44,7 @@ var rules = map[string]rule{
 
 	"master": {
 		ours: []string{
-			"ipc", "master/config", "master/control", "master/listen", "master/notify", "master/process", "master/supervise",
+			"ipc", "master/config", "master/control", "master/listen", "master/notify", "master/process", "master/steer", "master/supervise",
 		},
 		others: []string{logrus, xsys},
 		why:    oneWay + "; a master that imported worker could not be read without it",
@@ -61,6 +61,7 @@ var rules = map[string]rule{
 		why:    "it says what the operator asked for, and nothing about how that is done",
 	},
 	"master/listen": {ours: shared, others: []string{xsys}, why: apart},
+	"master/steer":  {others: []string{xsys}, why: apart + "; it knows sockets, and not what they are for"},
 	// ipc: the names of the environment that a worker starts with are part of it.
 	"master/process": {ours: []string{"ipc", "master/config", "master/supervise"}, others: []string{xsys}, why: apart},
 	"master/notify":  {ours: shared, others: []string{xsys}, why: apart},
