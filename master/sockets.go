@@ -18,7 +18,7 @@ type sockets struct {
 func openSockets(addresses []config.Address, slots int) (*sockets, error) {
 	s := &sockets{}
 	for _, a := range addresses {
-		g, err := listen.Open(a)
+		g, err := listen.Open(a, listen.Options{})
 		if err != nil {
 			s.close()
 			return nil, err

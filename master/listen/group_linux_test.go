@@ -30,7 +30,7 @@ func mustParse(t testing.TB, text string) config.Address {
 // mustOpen opens a group with so many slots, and closes it with the test.
 func mustOpen(t testing.TB, addr config.Address, slots int) *Group {
 	t.Helper()
-	g, err := Open(addr)
+	g, err := Open(addr, Options{})
 	if errors.Is(err, unix.EAFNOSUPPORT) || (errors.Is(err, unix.EADDRNOTAVAIL) && addr.IP.Is6()) {
 		t.Skip(err)
 	}
@@ -356,7 +356,7 @@ func openAtOnce(t testing.TB, addr config.Address) []*Group {
 	var starting sync.WaitGroup
 	for i := range masters {
 		starting.Go(func() {
-			g, err := Open(addr)
+			g, err := Open(addr, Options{})
 			if err == nil {
 				groups[i], err = g, g.Add(0)
 			}

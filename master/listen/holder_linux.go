@@ -18,7 +18,10 @@ import (
 // holder names who has addr, as well as this user can see it. It reads /proc and
 // is for the path of an error only.
 func holder(addr config.Address) string {
-	sockets := holding(addr)
+	return describe(holding(addr))
+}
+
+func describe(sockets []tableSocket) string {
 	if len(sockets) == 0 {
 		// A socket that is bound and does not listen is in no table.
 		return "a process that the kernel does not name"
@@ -51,16 +54,18 @@ func holding(addr config.Address) []tableSocket {
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b tableSocket) int {
-		switch {
-		case a.listening == b.listening:
-			return 0
-		case a.listening:
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(found, listeningFirst)
 	return found
+}
+
+func listeningFirst(a, b tableSocket) int {
+	switch {
+	case a.listening == b.listening:
+		return 0
+	case a.listening:
+		return -1
+	}
+	return 1
 }
 
 // overlap tells whether sockets on a and b can be in each other's way.

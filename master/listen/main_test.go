@@ -8,5 +8,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(testproc.Main(m, testproc.Command{Name: "hold", Run: hold}))
+	os.Exit(testproc.Main(m, testproc.Command{Name: "hold", Run: hold}, testproc.Command{Name: "inherit", Run: inherit}))
 }

@@ -68,7 +68,7 @@ func mustHold(t testing.TB, args ...string) (addr string, pid int) {
 // mustBeTaken opens an address that is taken.
 func mustBeTaken(t testing.TB, addr string) *TakenError {
 	t.Helper()
-	g, err := Open(mustParse(t, addr))
+	g, err := Open(mustParse(t, addr), Options{})
 	if err == nil {
 		t.Fatalf("%s was opened: %v", addr, g.Close())
 	}
@@ -182,7 +182,7 @@ func TestTakenByAHolderOutOfSight(t *testing.T) {
 			t.Parallel()
 			held, _ := mustHold(t, "127.0.0.1:0", "share")
 			asPowerless(t, test.uid, func() {
-				_, err := Open(mustParse(t, held))
+				_, err := Open(mustParse(t, held), Options{})
 				var taken *TakenError
 				if !errors.As(err, &taken) || taken.Holder != test.want {
 					t.Errorf("got  %v\nwant it taken by %s", err, test.want)
@@ -206,7 +206,7 @@ func TestPrivilegedPort(t *testing.T) {
 		t.Skip("anybody may bind low ports on this machine")
 	}
 	asPowerless(t, os.Geteuid(), func() {
-		_, err := Open(mustParse(t, "127.0.0.1:80"))
+		_, err := Open(mustParse(t, "127.0.0.1:80"), Options{})
 		want := "listen on 127.0.0.1:80: ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher port, or let systemd grant it (AmbientCapabilities=CAP_NET_BIND_SERVICE)"
 		if err == nil || err.Error() != want || !errors.Is(err, unix.EACCES) {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -218,7 +218,7 @@ func TestAddressOfAnotherMachine(t *testing.T) {
 	t.Parallel()
 	// Addresses for documentation (RFC 5737, RFC 3849): nobody has them.
 	for listen, host := range map[string]string{"192.0.2.1:0": "192.0.2.1", "[2001:db8::1]:0": "2001:db8::1"} {
-		_, err := Open(mustParse(t, listen))
+		_, err := Open(mustParse(t, listen), Options{})
 		want := "listen on " + listen + ": this machine has no address " + host + `: "ip address" shows which it has`
 		if errors.Is(err, unix.EAFNOSUPPORT) {
 			continue
