@@ -18,6 +18,7 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 	case supervise.Serve:
 		return m.serve(a)
 	case supervise.Drain:
+		m.settleSockets() // BEFORE anybody leaves, and once for all that were told to serve
 		m.with(a.ID, func(c *child) { c.drain(a.Deadline) })
 	case supervise.Abort:
 		m.with(a.ID, func(c *child) { c.signal(unix.SIGABRT) })
@@ -30,10 +31,14 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 	case supervise.OpenSockets:
 		return m.openSlots(a)
 	case supervise.CloseSlot:
-		m.sockets.shrink(a.Slot)
-	case supervise.AbandonSockets, supervise.StopListening: // every generation has the same sockets yet
+		m.blame(m.sockets.shrink(a.Slot))
+	case supervise.AbandonSockets:
+		m.blame(m.sockets.abandon(a.Revision))
+	case supervise.StopListening:
+		m.blame(m.sockets.refuseAll())
 	case supervise.ForgetRevision:
 		delete(m.configs, a.Revision)
+		m.blame(m.sockets.forget(a.Revision))
 	case supervise.ReopenLogs:
 		if m.opts.Reopen != nil {
 			m.reopening.Store(m.opts.Reopen())
@@ -80,7 +85,7 @@ func (m *master) startChild(a supervise.Spawn) (*child, error) {
 		return nil, err
 	}
 	spec := process.Spec{
-		Program: m.programOf(cfg), Env: environment(m.environ, cfg.Environment), Listeners: m.sockets.of(a.ID.Slot),
+		Program: m.programOf(cfg), Env: environment(m.environ, cfg.Environment), Listeners: m.sockets.of(a.Revision, a.ID.Slot),
 		Slot: a.ID.Slot, Generation: a.Generation,
 	}
 	talk.furnish(&spec)
@@ -118,6 +123,7 @@ func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error)
 }
 
 func (m *master) serve(a supervise.Serve) (out []supervise.Event) {
+	m.sockets.serve(a.Revision, a.ID.Slot)
 	m.with(a.ID, func(c *child) {
 		if err := c.talk.serve(); err != nil {
 			out = append(out, supervise.WorkerMisbehaved{ID: a.ID, Reason: err.Error()})
@@ -161,10 +167,29 @@ func (m *master) loadConfig(a supervise.LoadConfig) []supervise.Event {
 }
 
 func (m *master) openSlots(a supervise.OpenSockets) []supervise.Event {
-	if err := m.sockets.grow(a.Slots); err != nil {
+	if err := m.sockets.grow(a.Revision, m.configs[a.Revision], a.Slots); err != nil {
 		return []supervise.Event{supervise.SocketsFailed{Generation: a.Generation, Reason: err.Error()}}
 	}
 	return []supervise.Event{supervise.SocketsOpened{Generation: a.Generation}}
+}
+
+// settleSockets makes the kernel agree with who serves. What cannot be done is
+// said once and tried again with every event.
+func (m *master) settleSockets() {
+	err, before := m.sockets.apply(), m.trouble
+	if m.trouble = ""; err != nil {
+		m.trouble = err.Error()
+	}
+	if m.trouble != before {
+		m.blame(err)
+	}
+}
+
+// blame says what went wrong with sockets where nobody waits for an answer.
+func (m *master) blame(err error) {
+	if err != nil {
+		m.journal.note(supervise.Note{Level: supervise.Error, Text: "listening sockets are not as they should be", Reason: err.Error()})
+	}
 }
 
 func (m *master) announce(a supervise.Announce) {
@@ -179,6 +204,7 @@ func (m *master) announce(a supervise.Announce) {
 
 // handled forgets a child once the machine has dealt with its exit.
 func (m *master) handled(ev supervise.Event) {
+	m.settleSockets()
 	exited, ok := ev.(supervise.WorkerExited)
 	if !ok {
 		return

@@ -4,7 +4,7 @@
 //
 //	signals ─────┐
 //	control ─────┤                                   ┌─► children  spawn, serve, drain, abort, kill
-//	workers' IPC ┼─► events ─► loop ─► Step ─► acts ─┼─► sockets   one group for each address
+//	workers' IPC ┼─► events ─► loop ─► Step ─► acts ─┼─► sockets   an edition for each configuration
 //	workers' end ┤     ▲                             ├─► journal   log lines, event stream
 //	deadlines ───┘     └──── outcomes ───────────────┴─► callers   answers
 //

@@ -18,6 +18,7 @@ import (
 	"prefork/ipc"
 	"prefork/master/config"
 	"prefork/master/control"
+	"prefork/master/listen"
 	"prefork/master/process"
 	"prefork/master/supervise"
 )
@@ -63,6 +64,7 @@ type master struct {
 	// The loop's own; others ask for it through loop.tasks.
 	loop         *loop
 	sockets      *sockets
+	trouble      string // what could not be done with the sockets; "": nothing
 	children     map[supervise.WorkerID]*child
 	configs      map[uint64]config.Config // by revision
 	lastRevision uint64
@@ -95,8 +97,7 @@ func Run(opts Options) (code int, err error) {
 	}
 	server, err := control.Serve(control.Config{Path: m.control, Lock: m.lock, Backend: m, Report: m.journal.report})
 	if err != nil {
-		m.sockets.close()
-		return 1, err
+		return 1, errors.Join(err, m.sockets.close())
 	}
 	sigs.pass(m.goroutines.Go, m.post, m.ended)
 	code = m.loop.run()
@@ -185,16 +186,25 @@ func (m *master) makeNotifyFolder() error {
 // prepare opens the sockets and makes the machine. After an error nothing of
 // it is left.
 func (m *master) prepare() error {
-	sockets, err := openSockets(m.opts.Config.Listen, m.opts.Config.Workers)
+	inherited, err := listen.Inherit(m.opts.Environ, os.Getpid())
 	if err != nil {
 		return err
 	}
-	machine, err := supervise.New(supervise.Config{Target: m.keepConfig(m.opts.Config), Seed: uint64(ipc.Monotonic())})
-	if err != nil {
-		sockets.close()
-		return err
+	target := m.keepConfig(m.opts.Config)
+	m.sockets = newSockets(inherited)
+	err = m.sockets.grow(target.Revision, m.opts.Config, target.Slots)
+	if err == nil {
+		m.loop.machine, err = supervise.New(supervise.Config{Target: target, Seed: uint64(ipc.Monotonic())})
 	}
-	m.sockets, m.loop.machine = sockets, machine
+	if err != nil {
+		return errors.Join(err, m.sockets.close())
+	}
+	if unused := m.sockets.unused(); len(unused) > 0 {
+		m.journal.note(supervise.Note{
+			Level: supervise.Warn, Text: "sockets of systemd are not used, and who connects there waits",
+			Reason: fmt.Sprintf("no address names them: add %s, or stop their .socket units", strings.Join(unused, ", ")),
+		})
+	}
 	return nil
 }
 
@@ -210,7 +220,7 @@ func (m *master) post(ev supervise.Event) {
 // every caller read its answer.
 func (m *master) goodbye(server *control.Server) {
 	close(m.ended)
-	m.sockets.close()
+	m.blame(m.sockets.close())
 	m.journal.hub.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
 	defer cancel()

@@ -25,8 +25,8 @@ const (
 // befall that one.
 func (m *master) prepareListeners(id supervise.WorkerID, listeners []process.Listener, blocking bool) error {
 	held := map[int]bool{}
-	for other := range m.children {
-		for _, l := range m.sockets.of(other.Slot) {
+	for _, c := range m.children {
+		for _, l := range m.sockets.of(c.revision, c.id.Slot) {
 			held[l.FD] = true
 		}
 	}
@@ -47,6 +47,7 @@ func (m *master) prepareListeners(id supervise.WorkerID, listeners []process.Lis
 func (m *master) relisten(slot, fd int) error {
 	revived, err := listen.Relisten(fd)
 	if revived {
+		m.sockets.relistened(fd)
 		m.journal.note(supervise.Note{
 			Level: supervise.Warn, Text: "listening socket was shut down", Reason: fmt.Sprintf("a worker of slot %d called shutdown on it; it listens again", slot),
 		})
@@ -57,7 +58,7 @@ func (m *master) relisten(slot, fd int) error {
 // inspect looks after the sockets at each sample.
 func (m *master) inspect() {
 	for id, c := range m.children {
-		for _, l := range m.sockets.of(id.Slot) {
+		for _, l := range m.sockets.of(c.revision, id.Slot) {
 			if err := m.relisten(id.Slot, l.FD); err != nil {
 				m.journal.report(err.Error())
 			}
@@ -70,7 +71,7 @@ func (m *master) inspect() {
 // worker still holds what it should accept from. The answer takes a look at every
 // process of the machine, so it comes later.
 func (m *master) suspect(c *child) {
-	waiting := m.sockets.queue(c.id.Slot)
+	waiting := m.sockets.waiting(c.revision, c.id.Slot)
 	if _, foreign := c.talk.(*foreign); !foreign || waiting == 0 || c.told.Load() {
 		c.waited = 0
 		return
@@ -79,7 +80,7 @@ func (m *master) suspect(c *child) {
 		return
 	}
 	var inodes []uint64
-	for _, l := range m.sockets.of(c.id.Slot) {
+	for _, l := range m.sockets.of(c.revision, c.id.Slot) {
 		if inode, err := listen.Inode(l.FD); err == nil {
 			inodes = append(inodes, inode)
 		}

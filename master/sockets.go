@@ -1,103 +1,299 @@
 package master
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"time"
 
 	"prefork/master/config"
 	"prefork/master/listen"
 	"prefork/master/process"
 )
 
-// sockets are the listening sockets of the service: for each address a group,
-// in each group a socket for each slot.
+// sockets are the listening sockets of the service, of every configuration that
+// somebody still needs: an edition for each revision.
+//
+//	edition 1   127.0.0.1:80 ──► group ─┐            edition 2 has another command:
+//	            unix:/web    ──► group ─┼─┐          groups of its own on the same
+//	edition 2   127.0.0.1:80 ──► group ─┘ │          endpoint, with fresh sockets
+//	            unix:/web    ──► group ───┘
+//	edition 3   127.0.0.1:80 ──► the group of edition 2: the same command
+//	            [::]:81      ──► group ───── endpoint, new; unix:/web refuses
+//
+// serve says whose connections a slot's are, and apply makes the kernel agree.
 type sockets struct {
-	groups []*listen.Group
+	editions  map[uint64]*edition
+	endpoints []*endpoint // in the order in which they were opened
+	inherited *listen.Inherited
+	served    map[int]uint64 // the revision that serves a slot
+	changed   bool           // since apply
+	now       func() time.Time
 }
 
-// openSockets opens every address with sockets for slots 0 to slots-1, or none.
-func openSockets(addresses []config.Address, slots int) (*sockets, error) {
-	s := &sockets{}
-	for _, a := range addresses {
-		g, err := listen.Open(a, listen.Options{})
+// edition is the sockets of one revision: a group for each of its addresses, in
+// the order of the configuration.
+type edition struct{ groups []*group }
+
+func newSockets(inherited *listen.Inherited) *sockets {
+	return &sockets{
+		editions: map[uint64]*edition{}, served: map[int]uint64{},
+		inherited: inherited, now: time.Now,
+	}
+}
+
+// grow makes sure that slots 0 to slots-1 have sockets for the addresses of the
+// revision. After an error everything is as it was before.
+func (s *sockets) grow(revision uint64, cfg config.Config, slots int) error {
+	e, known := s.editions[revision], s.editions[revision] != nil
+	var err error
+	if !known {
+		e, err = s.newEdition(cfg)
+		s.editions[revision] = e
+	}
+	before := map[*group]int{}
+	for _, g := range e.groups {
+		before[g] = g.Slots()
+	}
+	for _, g := range e.groups {
+		if err == nil {
+			err = g.endpoint.grow(g, slots)
+		}
+	}
+	s.changed = true
+	if err == nil {
+		return nil
+	}
+	for _, g := range e.groups {
+		err = errors.Join(err, g.endpoint.shrink(g, before[g]))
+	}
+	if !known {
+		err = errors.Join(err, s.forget(revision))
+	}
+	return errors.Join(err, s.apply())
+}
+
+// newEdition finds or opens a group for each address. After an error it has those
+// that came before.
+func (s *sockets) newEdition(cfg config.Config) (*edition, error) {
+	e := &edition{}
+	for _, addr := range cfg.Listen {
+		g, err := s.groupFor(addr, cfg, e)
 		if err != nil {
-			s.close()
+			return e, err
+		}
+		e.groups = append(e.groups, g)
+	}
+	return e, nil
+}
+
+// groupFor gives the group that serves addr for the same program already, or a
+// fresh one on the same endpoint, or a new endpoint.
+func (s *sockets) groupFor(addr config.Address, cfg config.Config, e *edition) (*group, error) {
+	shared, program := cfg.Queue == "shared", programKey(cfg)
+	if p := s.endpointAt(addr, e); p != nil {
+		for _, g := range slices.Backward(p.groups) {
+			if g.suits(addr, shared, program) && (s.serves(g) || !p.served) {
+				return g, nil
+			}
+		}
+		fresh, err := p.groups[0].Fresh(addr, shared)
+		if err != nil {
 			return nil, err
 		}
-		s.groups = append(s.groups, g)
+		return p.join(fresh, program), nil
 	}
-	if err := s.grow(slots); err != nil {
-		s.close()
+	var own []*listen.Group
+	for _, p := range s.endpoints {
+		for _, g := range p.groups {
+			own = append(own, g.Group)
+		}
+	}
+	g, err := listen.Open(addr, listen.Options{Shared: shared, Own: own, Inherited: s.inherited})
+	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	p := newEndpoint(addr)
+	s.endpoints = append(s.endpoints, p)
+	return p.join(g, program), nil
 }
 
-// grow makes sure that slots 0 to slots-1 have their sockets. After an error
-// it has added none.
-func (s *sockets) grow(slots int) error {
-	before := s.slots()
-	for n := before; n < slots; n++ {
-		for _, g := range s.groups {
-			if err := g.Add(n); err != nil {
-				s.shrink(before)
-				return err
-			}
+// programKey is the same for configurations whose workers may share open files.
+func programKey(cfg config.Config) string {
+	if len(cfg.Command) > 0 {
+		return fmt.Sprintf("%q", cfg.Command)
+	}
+	return cfg.App + " " + cfg.Engine
+}
+
+// suits tells whether the group is what the address asks for. Sockets of systemd
+// are what they are: nobody but systemd could make others.
+func (g *group) suits(addr config.Address, shared bool, program string) bool {
+	switch addr.Network {
+	case config.NetworkSystemd:
+		return true
+	case config.NetworkUnix:
+		return g.Config() == addr && g.program == program
+	}
+	return g.Shared() == shared && g.program == program
+}
+
+// endpointAt finds where addr leads. An address with port 0 that is written twice
+// is two endpoints, in their order: e has the ones that are taken.
+func (s *sockets) endpointAt(addr config.Address, e *edition) *endpoint {
+	for _, p := range s.endpoints {
+		if !p.refused && p.isAt(addr) && !slices.ContainsFunc(e.groups, func(g *group) bool { return g.endpoint == p }) {
+			return p
 		}
 	}
 	return nil
 }
 
-// shrink closes the sockets of the highest slots until so many are left.
-func (s *sockets) shrink(slots int) {
-	for _, g := range s.groups {
-		for n := g.Slots() - 1; n >= slots; n-- {
-			g.Remove(n)
+// of returns what a worker of the revision inherits in a slot, named by the
+// address's position in the configuration.
+func (s *sockets) of(revision uint64, slot int) (list []process.Listener) {
+	e := s.editions[revision]
+	if e == nil {
+		return nil
+	}
+	for i, g := range e.groups {
+		if slot >= g.Slots() {
+			continue
 		}
-	}
-}
-
-// slots is how many slots every address has sockets for.
-func (s *sockets) slots() int {
-	least := s.groups[0].Slots()
-	for _, g := range s.groups {
-		least = min(least, g.Slots())
-	}
-	return least
-}
-
-// of returns what a worker in the slot inherits, named by the address's
-// position in the configuration.
-func (s *sockets) of(slot int) []process.Listener {
-	list := make([]process.Listener, len(s.groups))
-	for i, g := range s.groups {
-		list[i] = process.Listener{FD: g.FD(slot), Name: strconv.Itoa(i)}
+		for _, fd := range g.Sockets(slot) {
+			list = append(list, process.Listener{FD: fd, Name: strconv.Itoa(i)})
+		}
 	}
 	return list
 }
 
-// queue returns how many connections wait in the slot's sockets.
-func (s *sockets) queue(slot int) (waiting int) {
-	if slot >= s.slots() {
-		return 0
+// serve says that the slot's connections are the revision's from the next apply
+// on.
+func (s *sockets) serve(revision uint64, slot int) {
+	if s.served[slot] != revision {
+		s.served[slot], s.changed = revision, true
 	}
-	for _, g := range s.groups {
-		if n, _, err := listen.Queue(g.FD(slot)); err == nil {
-			waiting += n
+}
+
+// apply makes the kernel agree with what was said since. It is not done for each
+// slot: a program that names a thousand sockets a thousand times would take long.
+// What cannot be done now is tried again at the next call.
+func (s *sockets) apply() error {
+	if !s.changed {
+		return nil
+	}
+	live := map[*endpoint]map[*group][]int{}
+	for slot, revision := range s.served {
+		for _, g := range s.groupsOf(revision) {
+			if live[g.endpoint] == nil {
+				live[g.endpoint] = map[*group][]int{}
+			}
+			live[g.endpoint][g] = append(live[g.endpoint][g], slot)
 		}
 	}
-	return waiting
+	var errs []error
+	for _, p := range s.endpoints {
+		errs = append(errs, p.settle(live[p], len(s.served) > 0, s.now()))
+	}
+	err := errors.Join(errs...)
+	s.changed = err != nil
+	return err
 }
 
-func (s *sockets) addresses() []string {
-	list := make([]string, len(s.groups))
-	for i, g := range s.groups {
-		list[i] = g.Address()
+func (s *sockets) groupsOf(revision uint64) []*group {
+	if e := s.editions[revision]; e != nil {
+		return e.groups
 	}
-	return list
+	return nil
 }
 
-func (s *sockets) close() {
-	for _, g := range s.groups {
-		g.Close()
+// serves tells whether some slot is served by the group.
+func (s *sockets) serves(g *group) bool {
+	for _, revision := range s.served {
+		if slices.Contains(s.groupsOf(revision), g) {
+			return true
+		}
 	}
+	return false
+}
+
+// abandon has the endpoints that only the revision wanted refuse new clients: a
+// change to it was rolled back.
+func (s *sockets) abandon(revision uint64) error {
+	var errs []error
+	for _, g := range s.groupsOf(revision) {
+		if !s.needed(g.endpoint, revision) {
+			errs = append(errs, g.endpoint.refuse(s.now()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// needed tells whether some slot is served at the endpoint, or another revision
+// has a group there.
+func (s *sockets) needed(p *endpoint, but uint64) bool {
+	for revision := range s.editions {
+		if slices.ContainsFunc(s.groupsOf(revision), func(g *group) bool { return g.endpoint == p && (revision != but || s.serves(g)) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseAll has every endpoint refuse new clients.
+func (s *sockets) refuseAll() error {
+	var errs []error
+	for _, p := range s.endpoints {
+		errs = append(errs, p.refuse(s.now()))
+	}
+	return errors.Join(errs...)
+}
+
+// forget closes what only the revision had.
+func (s *sockets) forget(revision uint64) error {
+	groups := s.groupsOf(revision)
+	delete(s.editions, revision)
+	maps.DeleteFunc(s.served, func(_ int, served uint64) bool { return served == revision })
+	var errs []error
+	for _, g := range groups {
+		used := slices.ContainsFunc(slices.Collect(maps.Values(s.editions)), func(e *edition) bool { return slices.Contains(e.groups, g) })
+		if !used {
+			errs = append(errs, g.endpoint.drop(g))
+		}
+	}
+	s.endpoints = slices.DeleteFunc(s.endpoints, func(p *endpoint) bool { return len(p.groups) == 0 })
+	s.changed = true
+	return errors.Join(errs...)
+}
+
+// shrink closes the sockets of the slot, the highest one, in every edition.
+func (s *sockets) shrink(slot int) error {
+	delete(s.served, slot)
+	var errs []error
+	for _, p := range s.endpoints {
+		for _, g := range p.groups {
+			errs = append(errs, p.shrink(g, slot))
+		}
+	}
+	s.changed = true
+	return errors.Join(append(errs, s.apply())...)
+}
+
+// relistened says that a worker had shut the socket down, and it listens again.
+func (s *sockets) relistened(fd int) {
+	for _, p := range s.endpoints {
+		p.order.Moved(fd)
+	}
+	s.changed = true
+}
+
+// close closes everything.
+func (s *sockets) close() error {
+	var errs []error
+	for _, revision := range slices.Collect(maps.Keys(s.editions)) {
+		errs = append(errs, s.forget(revision))
+	}
+	return errors.Join(append(errs, s.inherited.Close())...)
 }

@@ -3,7 +3,6 @@ package master
 import (
 	"context"
 	"os"
-	"strconv"
 	"time"
 
 	"prefork/ipc"
@@ -57,14 +56,11 @@ func (m *master) status() control.Status {
 		State: string(ms.State), Generation: ms.Generation,
 		UptimeSeconds: time.Since(m.began).Seconds(),
 		Steering:      "off", Helpers: 0,
-		Listen:  []control.ListenStatus{},
+		Listen:  m.sockets.status(),
 		Workers: []control.WorkerStatus{},
 		LastReload: control.ReloadStatus{
 			Result: string(ms.LastReload.Result), Seconds: ms.LastReload.Took.Seconds(), Error: ms.LastReload.Reason,
 		},
-	}
-	for i, address := range m.sockets.addresses() {
-		st.Listen = append(st.Listen, control.ListenStatus{Name: strconv.Itoa(i), Address: address, ReusePort: true})
 	}
 	for _, w := range ms.Workers {
 		st.Workers = append(st.Workers, m.workerStatus(w))
@@ -76,7 +72,7 @@ func (m *master) workerStatus(w supervise.WorkerStatus) control.WorkerStatus {
 	ws := control.WorkerStatus{
 		Slot: w.ID.Slot, Incarnation: w.ID.Incarnation, Generation: w.Generation, PID: w.PID,
 		State: stateWord(w), Steered: w.State == supervise.Ready,
-		AcceptQueue: m.sockets.queue(w.ID.Slot),
+		AcceptQueue: m.sockets.waiting(w.Revision, w.ID.Slot),
 		AgeSeconds:  w.Age.Seconds(), Restarts: w.Restarts, RetryInSeconds: w.RetryIn.Seconds(),
 	}
 	m.with(w.ID, func(c *child) {

@@ -27,13 +27,17 @@ const (
 
 // unixQueue is the accept queue of a listening Unix socket and its limit.
 func unixQueue(fd int) (length, limit int, err error) {
+	inode, err := Inode(fd)
+	if err != nil {
+		return 0, 0, err
+	}
 	request := make([]byte, unixDiagRequest)
 	request[0] = unix.AF_UNIX
 	order := binary.NativeEndian
-	order.PutUint32(request[4:], ^uint32(0))          // udiag_states: all
-	order.PutUint32(request[8:], uint32(inodeOf(fd))) // udiag_ino
-	order.PutUint32(request[12:], showQueue)          // udiag_show
-	order.PutUint64(request[16:], ^uint64(0))         // udiag_cookie: any
+	order.PutUint32(request[4:], ^uint32(0))    // udiag_states: all
+	order.PutUint32(request[8:], uint32(inode)) // udiag_ino
+	order.PutUint32(request[12:], showQueue)    // udiag_show
+	order.PutUint64(request[16:], ^uint64(0))   // udiag_cookie: any
 	found := false
 	err = askDiag(request, 0, func(answer []byte) {
 		for rest := answer[min(unixDiagAnswer, len(answer)):]; len(rest) >= 4; {

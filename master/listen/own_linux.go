@@ -34,7 +34,11 @@ func besideOwn(addr config.Address, own []*Group) (beside bool, err error) {
 		}
 		beside = true
 		for _, fd := range g.fds {
-			inodes[strconv.FormatUint(inodeOf(fd), 10)] = true
+			inode, err := Inode(fd)
+			if err != nil {
+				return false, err
+			}
+			inodes[strconv.FormatUint(inode, 10)] = true
 		}
 	}
 	if !beside {
@@ -53,13 +57,4 @@ func narrowed(addr, wide config.Address) error {
 			"change the port as well, or restart", addr, wide),
 		err: unix.EADDRINUSE,
 	}
-}
-
-// inodeOf is how the tables of the kernel name a socket; 0 for what is none.
-func inodeOf(fd int) uint64 {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return 0
-	}
-	return st.Ino
 }

@@ -23,8 +23,8 @@
 //
 // A program that is right before and after each of these moves does not name the
 // socket that moves; a moment later the next one names all again. When the one
-// that would move is the only live one, the closing is put off until something
-// else stands behind it.
+// that moves is the only live one, a client that comes in the few microseconds
+// between is not answered and tries again after a second: see Order.Refuse.
 //
 // Classic BPF (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5) is enough and needs no
 // privilege. When every socket is live there is no program at all: then the

@@ -10,6 +10,12 @@ import (
 // Order is the sockets of one reuseport group in the kernel's order. Its zero
 // value is a group without sockets.
 type Order struct {
+	// Refuse makes a socket drop whatever tries to connect by it; the client
+	// tries again. It is for sockets that have left, when one has to close at a
+	// moment at which the kernel may still choose it. Without it closing is put
+	// off until something else stands behind the only live socket.
+	Refuse func(fd int) error
+
 	seats []seat
 	// program is what the attached program names, in ascending order; nil: no
 	// program, the kernel's hash chooses among all.
@@ -72,6 +78,18 @@ func (o *Order) Leave(fd int) {
 	for i := range o.seats {
 		if o.seats[i].fd == fd {
 			o.seats[i].live, o.seats[i].dead = false, true
+		}
+	}
+}
+
+// Moved says that the socket has left the group and joined it again at the end:
+// somebody has shut it down, and it listens again.
+func (o *Order) Moved(fd int) {
+	for i, s := range o.seats {
+		if s.fd == fd {
+			o.seats = append(closeAt(o.seats, i), s)
+			o.program = []int{} // it names the wrong ones now: attach again
+			return
 		}
 	}
 }
@@ -150,7 +168,10 @@ func (o *Order) sweep() error {
 	for {
 		fds, stay := o.nextBatch()
 		if len(fds) == 0 {
-			return nil // none has left, or the closing is put off: see the package comment
+			if moved, err := o.moveOnly(); !moved || err != nil {
+				return err
+			}
+			continue
 		}
 		if len(stay) > 0 {
 			if err := o.name(stay); err != nil {
@@ -164,6 +185,25 @@ func (o *Order) sweep() error {
 			return err
 		}
 	}
+}
+
+// moveOnly closes the first socket that has left when the last one, which fills its
+// place, is the only live one. No program can name it before and after. So one
+// names the place: for a moment connections come to the socket that closes, and
+// are dropped there.
+func (o *Order) moveOnly() (moved bool, err error) {
+	first := slices.IndexFunc(o.seats, func(s seat) bool { return s.dead })
+	if first < 0 || o.Refuse == nil {
+		return false, nil
+	}
+	fd := o.seats[first].fd
+	if err := o.Refuse(fd); err != nil {
+		return false, err
+	}
+	if err := o.name([]int{first}); err != nil {
+		return false, err
+	}
+	return true, o.closeAll([]int{fd})
 }
 
 // nextBatch tells which sockets can be closed now, and the indices of the live

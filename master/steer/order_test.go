@@ -16,6 +16,7 @@ type fakeKernel struct {
 	open    []int // fds by index
 	program []int // nil: none
 	live    map[int]bool
+	refused map[int]bool // clients who come there try again
 	calls   int
 	fail    int // the call of this number fails; 0: none does
 }
@@ -91,7 +92,7 @@ func (k *fakeKernel) check(after string) {
 		k.t.Fatalf("after %s nobody gets connections: %v of %v", after, k.program, k.open)
 	}
 	for fd := range to {
-		if !k.live[fd] {
+		if !k.live[fd] && !k.refused[fd] {
 			k.t.Fatalf("after %s socket %d gets connections and is not live: program %v of %v, live %v", after, fd, k.program, k.open, k.live)
 		}
 	}
@@ -183,6 +184,27 @@ func TestFreshSocketsReplaceTheOldOnes(t *testing.T) {
 	}
 }
 
+// TestOnlyLiveSocketMoves: nothing is put off where sockets can refuse.
+func TestOnlyLiveSocketMoves(t *testing.T) {
+	t.Parallel()
+	for _, sockets := range []int{3, 4, 9} {
+		r := newRig(t)
+		r.k.refused = map[int]bool{}
+		r.Refuse = func(fd int) error {
+			r.k.refused[fd] = true
+			return nil
+		}
+		all := r.join(sockets)
+		last := all[sockets-1]
+		r.setLive(last)
+		r.leave(all[:sockets-1]...)
+		r.mustSettle(t)
+		if !slices.Equal(r.k.open, []int{last}) || len(r.k.refused) != 1 {
+			t.Errorf("%d sockets: %v are left and %d refused, want %d and 1", sockets, r.k.open, len(r.k.refused), last)
+		}
+	}
+}
+
 // TestClosingIsPutOff: the only live socket is the last of three. Whatever is
 // closed moves it, so nothing is, until something stands behind it.
 func TestClosingIsPutOff(t *testing.T) {
@@ -259,6 +281,13 @@ func TestRandomHistories(t *testing.T) {
 	for seed := range uint64(histories) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		r := newRig(t)
+		if seed%2 == 1 {
+			r.k.refused = map[int]bool{}
+			r.Refuse = func(fd int) error {
+				r.k.refused[fd] = true
+				return nil
+			}
+		}
 		var alive []int // neither left nor closed
 		alive = append(alive, r.join(1+random.IntN(5))...)
 		r.setLive(alive...)

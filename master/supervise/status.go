@@ -19,7 +19,8 @@ type Status struct {
 type WorkerStatus struct {
 	ID         WorkerID
 	Generation uint64
-	PID        int // 0: no process
+	Revision   uint64 // of its configuration
+	PID        int    // 0: no process
 	State      State
 	Unwell     bool
 	Age        time.Duration
@@ -33,7 +34,7 @@ func (m *Machine) Status(now Time) Status {
 	for _, s := range m.Slots {
 		for _, w := range s.workers() {
 			ws := WorkerStatus{
-				ID: w.ID, Generation: w.Generation, PID: w.PID, State: w.State, Unwell: w.Unwell,
+				ID: w.ID, Generation: w.Generation, Revision: w.Revision, PID: w.PID, State: w.State, Unwell: w.Unwell,
 				Age: max(0, now-w.BornAt), Restarts: s.Restarts,
 			}
 			if w.State == Waiting {

@@ -1,0 +1,96 @@
+package master
+
+import (
+	"slices"
+	"strconv"
+
+	"prefork/master/config"
+	"prefork/master/control"
+	"prefork/master/listen"
+)
+
+// What can be asked about the sockets.
+
+// waiting counts the connections that wait for a worker of the revision in the
+// slot. While it serves the slot these are all in the slot's sockets; afterwards
+// those that nobody else will take, with the handshakes that may still end there.
+// So a worker that leaves has emptied its sockets when this is 0, and not before.
+func (s *sockets) waiting(revision uint64, slot int) (n int) {
+	serves := s.served[slot] == revision
+	for _, g := range s.groupsOf(revision) {
+		if slot >= g.Slots() || !serves && !s.isLeft(g, slot) {
+			continue
+		}
+		for _, fd := range g.Sockets(slot) {
+			if length, _, err := listen.Queue(fd); err == nil {
+				n += length
+			}
+		}
+		if s.isLeft(g, slot) {
+			n += g.endpoint.unsettled(g.FD(slot), s.now())
+		}
+	}
+	return n
+}
+
+// exclusive tells whether some of the slot's sockets are left to the workers of
+// the revision: they get no new connections, and whoever serves the slot now
+// does not have them. What waits there is lost when these workers leave too early.
+func (s *sockets) exclusive(revision uint64, slot int) bool {
+	return slices.ContainsFunc(s.groupsOf(revision), func(g *group) bool { return slot < g.Slots() && s.isLeft(g, slot) })
+}
+
+// isLeft tells whether a slot's socket gets no new connections, or nobody serves
+// what it gets.
+func (s *sockets) isLeft(g *group, slot int) bool {
+	if g.endpoint.refused {
+		return true
+	}
+	if g.Shared() {
+		return !s.serves(g)
+	}
+	return !slices.Contains(s.groupsOf(s.served[slot]), g)
+}
+
+// newest is the edition that was last told to serve; before that, the only one.
+func (s *sockets) newest() *edition {
+	last := uint64(0)
+	for _, revision := range s.served {
+		last = max(last, revision)
+	}
+	if last == 0 {
+		for revision := range s.editions {
+			last = max(last, revision)
+		}
+	}
+	return s.editions[last]
+}
+
+// addresses are what clients connect to, in the order of the configuration that
+// serves.
+func (s *sockets) addresses() (list []string) {
+	for _, st := range s.status() {
+		list = append(list, st.Address)
+	}
+	return list
+}
+
+func (s *sockets) status() []control.ListenStatus {
+	list := []control.ListenStatus{}
+	e := s.newest()
+	if e == nil {
+		return list
+	}
+	for i, g := range e.groups {
+		list = append(list, control.ListenStatus{Name: strconv.Itoa(i), Address: g.Address(), ReusePort: !g.Shared()})
+	}
+	return list
+}
+
+// unused are the names of sockets that systemd has passed and no address names.
+func (s *sockets) unused() (addresses []string) {
+	for _, name := range s.inherited.Names() {
+		addresses = append(addresses, config.Address{Network: config.NetworkSystemd, Name: name}.String())
+	}
+	return addresses
+}
