@@ -176,6 +176,7 @@ func (m *master) openSlots(a supervise.OpenSockets) []supervise.Event {
 // settleSockets makes the kernel agree with who serves. What cannot be done is
 // said once and tried again with every event.
 func (m *master) settleSockets() {
+	m.sockets.retire(m.loop.machine.Staying())
 	err, before := m.sockets.apply(), m.trouble
 	if m.trouble = ""; err != nil {
 		m.trouble = err.Error()

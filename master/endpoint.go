@@ -2,6 +2,7 @@ package master
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -40,6 +41,26 @@ type group struct {
 	*listen.Group
 	endpoint *endpoint
 	program  string
+}
+
+// programKey is the same for configurations whose workers may share open files.
+func programKey(cfg config.Config) string {
+	if len(cfg.Command) > 0 {
+		return fmt.Sprintf("%q", cfg.Command)
+	}
+	return cfg.App + " " + cfg.Engine
+}
+
+// suits tells whether the group is what the address asks for. Sockets of systemd
+// are what they are: nobody but systemd could make others.
+func (g *group) suits(addr config.Address, shared bool, program string) bool {
+	switch addr.Network {
+	case config.NetworkSystemd:
+		return true
+	case config.NetworkUnix:
+		return g.Config() == addr && g.program == program
+	}
+	return g.Shared() == shared && g.program == program
 }
 
 // isAt tells whether addr leads here, also when it says the port that port 0

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,6 +32,10 @@ type worker struct {
 	signal chan os.Signal
 	stall  chan struct{} // closed to stop the heart
 	still  chan struct{} // closed when it has stopped
+
+	listeners []net.Listener
+	accepting sync.WaitGroup
+	patient   bool // it empties its queues when it is told to leave
 }
 
 // behaviours are what workers can do wrong. The words after the first one are
@@ -39,6 +44,8 @@ type worker struct {
 var behaviours = map[string]func(w *worker, args []string) int{
 	// good serves until it is told to leave.
 	"good": func(w *worker, _ []string) int { w.begin(); return w.live() },
+	// patient is good and leaves nobody in its queues.
+	"patient": func(w *worker, _ []string) int { w.patient = true; w.begin(); return w.live() },
 	// die CODE WORD... says its words and exits before anything else.
 	"die": func(_ *worker, args []string) int {
 		fmt.Fprintln(os.Stderr, strings.Join(args[1:], " "))
@@ -216,19 +223,33 @@ func (w *worker) serve() {
 	if !w.awaitServe() {
 		os.Exit(0)
 	}
-	l, err := net.FileListener(os.NewFile(3, "listener"))
-	must(err)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			w.board.AddAccepted(1)
-			fmt.Fprintf(c, "slot %d generation %s pid %d\n", w.slot, os.Getenv("PREFORK_GENERATION"), os.Getpid())
-			_ = c.Close()
+	for i := range mustNumber(os.Getenv("LISTEN_FDS")) {
+		l, err := net.FileListener(os.NewFile(uintptr(3+i), "listener"))
+		must(err)
+		w.listeners = append(w.listeners, l)
+		w.accepting.Go(func() { w.answer(l) })
+	}
+}
+
+func (w *worker) answer(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
 		}
-	}()
+		w.board.AddAccepted(1)
+		fmt.Fprintf(c, "slot %d generation %s pid %d\n", w.slot, os.Getenv("PREFORK_GENERATION"), os.Getpid())
+		_ = c.Close()
+	}
+}
+
+// emptyQueues goes on accepting for a moment.
+func (w *worker) emptyQueues() {
+	const moment = 200 * time.Millisecond
+	for _, l := range w.listeners {
+		must(l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(moment)))
+	}
+	w.accepting.Wait()
 }
 
 // live serves, if it is told to, until it is told to leave.
@@ -241,6 +262,9 @@ func (w *worker) live() int {
 				w.told <- m
 				w.serve()
 			case ipc.KindDrain:
+				if w.patient {
+					w.emptyQueues()
+				}
 				must(w.conn.Send(ipc.Left{}))
 				return 0
 			}

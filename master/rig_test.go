@@ -32,13 +32,14 @@ const masterCommand = "be-master"
 type orders struct {
 	Workers, Surge                          int
 	StartTimeout, DrainTimeout, HangTimeout time.Duration
-	Listen                                  string // a free port of 127.0.0.1
+	Listen                                  []string // a free port of 127.0.0.1
 	Control, PIDFile, LogFile, LogLevel     string
 	Frozen                                  bool   // a reload does not read the orders again
 	Bare                                    bool   // without the Options that need not be
 	Refuse                                  string // why the configuration cannot be read
 	Dir                                     string // what its workers do, see fakeworker_test.go
 	Engine                                  string // of real workers; empty: they are fakes
+	App, Queue                              string // of Default
 	Command                                 []string
 	Environment                             map[string]string
 	ReadyNotify                             bool
@@ -48,13 +49,17 @@ type orders struct {
 // config is quick where the defaults are patient.
 func (o orders) config() (config.Config, error) {
 	cfg := config.Default()
-	address, err := config.ParseAddress(cmp.Or(o.Listen, "127.0.0.1:0"))
-	if err != nil {
-		return cfg, err
+	cfg.Listen = nil
+	for _, s := range strings.Fields(cmp.Or(strings.Join(o.Listen, " "), "127.0.0.1:0")) {
+		address, err := config.ParseAddress(s)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Listen = append(cfg.Listen, address)
 	}
-	cfg.Listen = []config.Address{address}
 	cfg.Workers, cfg.Control, cfg.PIDFile, cfg.LogFile = o.Workers, o.Control, o.PIDFile, o.LogFile
 	cfg.Command, cfg.Environment = o.Command, o.Environment
+	cfg.App, cfg.Queue = cmp.Or(o.App, cfg.App), cmp.Or(o.Queue, cfg.Queue)
 	cfg.Engine, cfg.Identify = cmp.Or(o.Engine, cfg.Engine), o.Engine != ""
 	if o.ReadyNotify || o.ReadyAfter != 0 {
 		cfg.Ready = config.Ready{Notify: o.ReadyNotify, After: o.ReadyAfter}

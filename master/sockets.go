@@ -2,7 +2,6 @@ package master
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -120,26 +119,6 @@ func (s *sockets) groupFor(addr config.Address, cfg config.Config, e *edition) (
 	return p.join(g, program), nil
 }
 
-// programKey is the same for configurations whose workers may share open files.
-func programKey(cfg config.Config) string {
-	if len(cfg.Command) > 0 {
-		return fmt.Sprintf("%q", cfg.Command)
-	}
-	return cfg.App + " " + cfg.Engine
-}
-
-// suits tells whether the group is what the address asks for. Sockets of systemd
-// are what they are: nobody but systemd could make others.
-func (g *group) suits(addr config.Address, shared bool, program string) bool {
-	switch addr.Network {
-	case config.NetworkSystemd:
-		return true
-	case config.NetworkUnix:
-		return g.Config() == addr && g.program == program
-	}
-	return g.Shared() == shared && g.program == program
-}
-
 // endpointAt finds where addr leads. An address with port 0 that is written twice
 // is two endpoints, in their order: e has the ones that are taken.
 func (s *sockets) endpointAt(addr config.Address, e *edition) *endpoint {
@@ -174,6 +153,17 @@ func (s *sockets) of(revision uint64, slot int) (list []process.Listener) {
 func (s *sockets) serve(revision uint64, slot int) {
 	if s.served[slot] != revision {
 		s.served[slot], s.changed = revision, true
+	}
+}
+
+// retire says that slots from number on go away: they get no new connections from
+// the next apply on.
+func (s *sockets) retire(number int) {
+	for slot := range s.served {
+		if slot >= number {
+			delete(s.served, slot)
+			s.changed = true
+		}
 	}
 }
 

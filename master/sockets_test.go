@@ -166,6 +166,33 @@ func TestNewSlotsGetNothingBeforeTheyServe(t *testing.T) {
 	}
 }
 
+// TestRetiringSlotsGetNothingMore: what waits there is left to their workers.
+func TestRetiringSlotsGetNothingMore(t *testing.T) {
+	t.Parallel()
+	s := mustOpenSockets(t, 3, listening(t, "a", "127.0.0.1:0"))
+	for range 60 {
+		mustDial(t, s.addresses()[0])
+	}
+	before := s.waiting(1, 1) + s.waiting(1, 2)
+	s.retire(1)
+	mustDo(t, s.apply())
+	for range 60 {
+		mustDial(t, s.addresses()[0])
+	}
+	if s.exclusive(1, 0) || !s.exclusive(1, 1) || !s.exclusive(1, 2) {
+		t.Error("the sockets of slots 1 and 2, and no others, are left to their workers")
+	}
+	if got := acceptAll(s, 1, 1) + acceptAll(s, 1, 2); got != before || before == 0 {
+		t.Errorf("the slots that retire have %d connections, want the %d of before", got, before)
+	}
+	if got := acceptAll(s, 1, 0); got != 120-before {
+		t.Errorf("the slot that stays has %d connections, want %d", got, 120-before)
+	}
+	for _, slot := range []int{2, 1} {
+		mustDo(t, s.shrink(slot))
+	}
+}
+
 // TestSocketsGrowAllOrNothing: of three changes at once the last one fails.
 func TestSocketsGrowAllOrNothing(t *testing.T) {
 	t.Parallel()

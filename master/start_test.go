@@ -133,7 +133,7 @@ func TestCannotStart(t *testing.T) {
 		spoil func(*orders)
 		want  string
 	}{
-		{"address is taken", func(o *orders) { o.Listen = address }, address + " is taken by "},
+		{"address is taken", func(o *orders) { o.Listen = []string{address} }, address + " is taken by "},
 		{"folder of the control socket", func(o *orders) { o.Control = "/proc/no-such-folder/control.sock" }, "/proc/no-such-folder"},
 		{"configuration", func(o *orders) { o.HangTimeout = time.Millisecond }, "hang-timeout"},
 		{"log level", func(o *orders) { o.LogLevel = "loud" }, "loud"},

@@ -49,6 +49,17 @@ func (m *Machine) Status(now Time) Status {
 	return st
 }
 
+// Staying is the number of slots that are to stay; those from this number on
+// retire.
+func (m *Machine) Staying() int {
+	for n, s := range m.Slots {
+		if s.Retiring {
+			return n // retireAbove and begin keep them at the end
+		}
+	}
+	return len(m.Slots)
+}
+
 // overall condenses everything into the word that operators see.
 func (m *Machine) overall() Overall {
 	switch {
