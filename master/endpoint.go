@@ -19,6 +19,9 @@ const (
 	// handshakesMax is how long handshakes that had begun before are waited for.
 	// A client that has vanished would keep its own for a minute.
 	handshakesMax = 3 * time.Second
+	// handshakesLook is how often they are looked at, whoever asks: the kernel goes
+	// through all connections of the machine.
+	handshakesLook = 10 * time.Millisecond
 )
 
 // endpoint is one place where clients connect, and the groups of sockets that
@@ -33,6 +36,7 @@ type endpoint struct {
 
 	movedAt time.Time                   // when sockets last ceased to get new connections
 	early   map[netip.AddrPort]struct{} // handshakes that had begun then; nil: nobody has looked
+	looked  time.Time                   // at early
 }
 
 // group is a group of sockets for workers of one program, since these set
@@ -220,7 +224,10 @@ func (p *endpoint) unsettled(fd int, now time.Time) int {
 		return 1
 	case !p.isTCP():
 		return 0
+	case p.early != nil && now.Sub(p.looked) < handshakesLook:
+		return len(p.early)
 	}
+	p.looked = now
 	clients, err := listen.HalfOpen(fd)
 	if err != nil {
 		return 0 // the queue alone has to do

@@ -156,11 +156,14 @@ func masterFlagsFor(cfg config.Config) string {
 
 // urls shows the addresses as one can open them.
 func urls(s master.Serving, cfg config.Config) string {
-	scheme := ""
-	if len(cfg.Command) == 0 && cfg.App != "echo" {
-		scheme = "http://"
+	var shown []string
+	for _, address := range s.Addresses {
+		if len(cfg.Command) == 0 && cfg.App != "echo" && !strings.HasPrefix(address, "unix:") {
+			address = "http://" + address
+		}
+		shown = append(shown, address)
 	}
-	return scheme + strings.Join(s.Addresses, " "+scheme)
+	return strings.Join(shown, " ")
 }
 
 func plural(n int, noun string) string {

@@ -20,7 +20,7 @@ type flagHelp struct {
 // flagHelps has every key that is a flag; the keys themselves are config's.
 var flagHelps = map[string]flagHelp{
 	"name":           {value: "NAME", usage: "names control socket and lock"},
-	"listen":         {short: "l", value: "ADDR", usage: "address to serve, host:port or [v6]:port; may be given several times"},
+	"listen":         {short: "l", value: "ADDR", usage: "address to serve: host:port, [v6]:port, unix:PATH, systemd:NAME; may be given several times"},
 	"workers":        {short: "w", value: "N", usage: "how many workers; auto: one for each CPU that this process may use"},
 	"app":            {value: "APP", usage: "built-in worker: " + strings.Join(config.Apps(), ", ")},
 	"engine":         {value: "ENGINE", usage: "what runs it: reactor, or goroutines (net/http); static takes goroutines by itself"},
