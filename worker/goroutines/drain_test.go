@@ -112,6 +112,26 @@ func TestDrainClosesIdleWithoutReset(t *testing.T) {
 	r.wait(t)
 }
 
+// While draining, we end a conversation that the client may want to go on with:
+// what it sends after the last answer must not be met by a reset.
+func TestDrainLingersAfterTheLastAnswer(t *testing.T) {
+	t.Parallel()
+	r := serve(t, Config{})
+	c := r.dial(t)
+	until(t, "it is accepted", func() bool { return r.accepted.Load() == 1 })
+	r.drain(t)
+	c.write(get)
+	c.expect(200, mirrored)
+	if _, err := c.read.Peek(1); err != io.EOF {
+		t.Errorf("peek: %v, want the end", err)
+	}
+	if n := len(r.open()); n != 1 {
+		t.Errorf("%d connections are open, want 1 that lingers", n)
+	}
+	c.expectEnd()
+	r.wait(t)
+}
+
 // Requests that cross a drain are answered or meet an orderly end, never a reset.
 func TestDrainMeetsRequests(t *testing.T) {
 	t.Parallel()
@@ -161,6 +181,18 @@ func TestDrainAnswersWhatHasArrived(t *testing.T) {
 	must(t, server.file.SetReadDeadline(time.Unix(1, 0)))
 	server.mu.Unlock()
 	c.expect(200, mirrored)
+}
+
+// A read of one byte is never a rest, whatever the phase: net/http starts it, beside
+// the handler, before the request reaches us.
+func TestReadBesideTheHandlerIsNoRest(t *testing.T) {
+	t.Parallel()
+	for _, before := range []phase{header, idle, busy, hijacked} {
+		c := &conn{phase: before, room: 4096, got: 1 << 20}
+		if got := c.beginRead(1); got != busy || c.resting || c.phase != before {
+			t.Errorf("in phase %d: read as phase %d, resting %v", before, got, c.resting)
+		}
+	}
 }
 
 // gate is a handler that tells when it was entered and goes on when it is opened.
@@ -248,11 +280,11 @@ func TestDeadlineCutsShort(t *testing.T) {
 			t.Error("an answer came, want the end")
 		}
 	}
-	answered := r.answeredN.Load()
 	close(g.opened)
-	r.wait(t)
-	if got := r.answeredN.Load(); got != answered {
-		t.Errorf("%d answers counted after the end, want %d", got, answered)
+	r.answered() // as the handler will
+	r.report(io.EOF)
+	if got := r.answeredN.Load(); got != 0 || len(r.reported()) != 0 {
+		t.Errorf("after the end %d answers are counted and %v reported, want nothing", got, r.reported())
 	}
 }
 

@@ -241,9 +241,13 @@ func TestSendFile(t *testing.T) {
 				defer f.Close()
 				_, _ = f.Seek(1000, io.SeekStart)
 				w.Header().Set("Content-Length", fmt.Sprint(len(test.want)))
-				n, err := w.(io.ReaderFrom).ReadFrom(test.reader(f))
+				reader := test.reader(f)
+				n, err := w.(io.ReaderFrom).ReadFrom(reader)
 				if err != nil || n != int64(len(test.want)) {
 					t.Errorf("sent %d, %v, want %d", n, err, len(test.want))
+				}
+				if limited, ok := reader.(*io.LimitedReader); ok && name == "part" && limited.N != 0 {
+					t.Errorf("the reader would read %d bytes more", limited.N)
 				}
 			})})
 			c := r.dial(t)

@@ -110,7 +110,7 @@ func TestBodyLimit(t *testing.T) {
 // Expect: 100-continue works with limits in place, read or not.
 func TestContinue(t *testing.T) {
 	t.Parallel()
-	r := serve(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	r := serve(t, Config{BodyTimeout: long, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ignored" {
 			_, _ = io.WriteString(w, "ignored")
 			return
