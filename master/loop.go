@@ -29,11 +29,11 @@ type loop struct {
 
 	outcomes []supervise.Event // handled BEFORE anything else
 	done     bool
-	code     int
+	end      supervise.Exit
 }
 
-// run handles events until the machine says Exit, and returns its code.
-func (l *loop) run() int {
+// run handles events until the machine says Exit, and returns that.
+func (l *loop) run() supervise.Exit {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	l.step(supervise.Started{})
@@ -48,7 +48,7 @@ func (l *loop) run() int {
 			l.step(supervise.Tick{})
 		}
 	}
-	return l.code
+	return l.end
 }
 
 // step takes one event through the machine, and then its outcomes, until
@@ -60,7 +60,7 @@ func (l *loop) step(ev supervise.Event) {
 		l.outcomes = l.outcomes[1:]
 		for _, a := range l.machine.Step(l.now(), next) {
 			if exit, ok := a.(supervise.Exit); ok {
-				l.done, l.code = true, exit.Code
+				l.done, l.end = true, exit
 			}
 			l.outcomes = append(l.outcomes, l.effects.perform(a)...)
 		}

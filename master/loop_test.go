@@ -72,7 +72,7 @@ func TestLoopStartsAndStops(t *testing.T) {
 		world := &obedient{}
 		l := newTestLoop(t, world, 3)
 		l.events <- supervise.StopRequested{}
-		if got := l.run(); got != 0 {
+		if got := l.run().Code; got != 0 {
 			t.Errorf("run returned %d, want 0", got)
 		}
 		if got := world.count(isSpawn); got != 3 {
@@ -86,7 +86,7 @@ func TestLoopKeepsTimeWhileNothingHappens(t *testing.T) {
 		world := &obedient{}
 		l := newTestLoop(t, world, 2)
 		ended := make(chan int)
-		go func() { ended <- l.run() }()
+		go func() { ended <- l.run().Code }()
 		<-time.After(time.Minute) // the bubble's clock: nobody waits
 		synctest.Wait()
 		if got := world.count(isSample); got < 55 || got > 62 {
@@ -111,7 +111,7 @@ func TestLoopHandlesOutcomesBeforeTheNextEvent(t *testing.T) {
 			}
 			l.events <- supervise.StopRequested{}
 		}()
-		if got := l.run(); got != 0 {
+		if got := l.run().Code; got != 0 {
 			t.Errorf("run returned %d, want 0", got)
 		}
 		if want := 2*eventsMax + 2; world.handledEvents < want {
@@ -124,7 +124,7 @@ func TestLoopAnswersTasksBetweenEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newTestLoop(t, &obedient{}, 2)
 		ended := make(chan int)
-		go func() { ended <- l.run() }()
+		go func() { ended <- l.run().Code }()
 		var state supervise.Overall
 		done := make(chan struct{})
 		l.tasks <- func() { state = l.machine.Status(l.now()).State; close(done) }

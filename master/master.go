@@ -78,9 +78,17 @@ type master struct {
 	ended      chan struct{} // closed when the loop has ended
 }
 
+// NeverServedError says that the first generation never was ready. The log has
+// said so, too.
+type NeverServedError struct {
+	Reason string // with the worker's last words, which may be several lines
+}
+
+func (e *NeverServedError) Error() string { return "nothing serves: " + e.Reason }
+
 // Run starts a master and returns when it has stopped, with the exit code of
-// the program. The error says why nothing could be started; then nothing is
-// left behind.
+// the program. The error says why nothing could be started, or that nothing ever
+// served (*NeverServedError); then nothing is left behind.
 func Run(opts Options) (code int, err error) {
 	sigs := catchSignals()
 	if opts.Config, err = resolve(opts.Config); err != nil {
@@ -100,9 +108,12 @@ func Run(opts Options) (code int, err error) {
 		return 1, errors.Join(err, m.sockets.close())
 	}
 	sigs.pass(m.goroutines.Go, m.post, m.ended)
-	code = m.loop.run()
+	end := m.loop.run()
 	m.goodbye(server)
-	return code, nil
+	if end.Reason != "" {
+		return end.Code, &NeverServedError{Reason: end.Reason}
+	}
+	return end.Code, nil
 }
 
 func newMaster(opts Options) *master {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -65,13 +66,14 @@ func serve(l loader, env environment) error {
 		Environ: env.environ,
 		Version: version(),
 	})
-	if err != nil {
+	var nothing *master.NeverServedError
+	if errors.As(err, &nothing) && !onTerminal(cfg) {
+		err = nil // the log's last lines say it, and they are for programs to read
+	}
+	if err != nil || code == 0 {
 		return err
 	}
-	if code != 0 {
-		return &exitError{code: code}
-	}
-	return nil
+	return &exitError{code: code}
 }
 
 func newLogger(cfg config.Config, outlet *master.Outlet) *logrus.Logger {

@@ -95,7 +95,10 @@ type (
 	Announce struct{ State Overall }
 
 	// Exit ends the master. Nothing comes after it.
-	Exit struct{ Code int }
+	Exit struct {
+		Code   int
+		Reason string // why there was nothing to serve; empty when there was
+	}
 )
 
 func (Spawn) action()          {}

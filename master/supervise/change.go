@@ -192,6 +192,7 @@ func (m *Machine) rollBack(result Result, reason, words string) {
 	}
 	m.finish(c, result, reason, words)
 	if c.Kind == start {
+		m.Failure = withWords(reason, words)
 		m.beginStop(1)
 	}
 }
@@ -204,15 +205,20 @@ func (m *Machine) finish(c *change, result Result, reason, words string) {
 		n = Note{Level: Error, Text: string(c.Kind) + " rolled back", Generation: c.Generation, Reason: reason, Words: words}
 	}
 	m.note(n)
-	if words != "" {
-		reason += "\n" + words
-	}
+	reason = withWords(reason, words)
 	if c.Kind == reload {
 		m.LastReload = Outcome{Result: result, Took: took, Reason: reason}
 	}
 	for _, w := range c.Callers {
 		m.answer(w.Caller, result, reason)
 	}
+}
+
+func withWords(reason, words string) string {
+	if words == "" {
+		return reason
+	}
+	return reason + "\n" + words
 }
 
 // slotsOf lists the slots whose serving worker is of the generation.

@@ -44,6 +44,7 @@ type state struct {
 
 	Stoppers []Caller `json:"stoppers"`
 	ExitCode int      `json:"exit_code"`
+	Failure  string   `json:"failure"` // why the first generation never served
 
 	NextSample    Time    `json:"next_sample"` // 0: there is nobody to look at
 	SampledAt     Time    `json:"sampled_at"`

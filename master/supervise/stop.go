@@ -138,5 +138,5 @@ func (m *Machine) finishStop() {
 		m.answer(c, Done, "")
 	}
 	m.Phase = gone
-	m.do(Exit{Code: m.ExitCode})
+	m.do(Exit{Code: m.ExitCode, Reason: m.Failure})
 }
