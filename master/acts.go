@@ -19,7 +19,7 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 		return m.serve(a)
 	case supervise.Drain:
 		m.settleSockets() // BEFORE anybody leaves, and once for all that were told to serve
-		m.with(a.ID, func(c *child) { c.drain(a.Deadline) })
+		m.drain(a)
 	case supervise.Abort:
 		m.with(a.ID, func(c *child) { c.signal(unix.SIGABRT) })
 	case supervise.Kill:

@@ -108,12 +108,6 @@ func (c *child) awaitFamily() {
 	}
 }
 
-// drain tells the worker to leave.
-func (c *child) drain(deadline supervise.Time) {
-	c.told.Store(true)
-	c.talk.drain(deadline)
-}
-
 // signal ignores the one error there is: the process has gone, and its exit is
 // on the way to the loop.
 func (c *child) signal(sig unix.Signal) { _ = c.process.Signal(sig) }

@@ -74,11 +74,7 @@ var programs = map[string]func(p *program) int{
 	"flood": func(p *program) int {
 		p.serve()
 		tell("READY=1")
-		for left := mustNumber(p.args[0]); left > 0; left -= len(printed["lines"]) {
-			_, err := os.Stderr.Write(printed["lines"])
-			must(err)
-		}
-		fmt.Println(printedEnd)
+		go printMuch([]string{"stderr", "lines", p.args[0]})
 		return p.live()
 	},
 	// retire says that it is ready, and that it leaves, and does.
