@@ -27,6 +27,16 @@ func curlUnix(t *testing.T, path string) testproc.Result {
 	return testproc.Run(t, exec.Command("curl", "--silent", "--show-error", "--unix-socket", path, "http://shop/"))
 }
 
+// reloadAndSettle returns when the old workers have gone: until then they take
+// connections from a socket that all share.
+func reloadAndSettle(t *testing.T, m *testproc.Master, workers int) {
+	t.Helper()
+	if r := m.Run(t, "reload"); r.Code != 0 {
+		t.Fatalf("reload: %v", r)
+	}
+	m.AwaitStatus(t, "the old workers to leave", func(s testproc.Status) bool { return len(s.Workers) == workers })
+}
+
 func TestUnixSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(testproc.SocketDir(t), "web.sock")
@@ -55,9 +65,7 @@ func TestUnixSocket(t *testing.T) {
 	second := command(t, "run", "--control", filepath.Join(testproc.SocketDir(t), "c.sock"), "-l", "unix:"+path)
 	oneLine(t, second, 1, "unix:"+path, "taken by", "prefork", "pid ")
 	for n := range 3 {
-		if r := m.Run(t, "reload"); r.Code != 0 {
-			t.Fatalf("reload: %v", r)
-		}
+		reloadAndSettle(t, m, 2)
 		if r := curlUnix(t, path); !strings.Contains(r.Stdout, fmt.Sprintf("generation %d ", n+2)) {
 			t.Errorf("after reload %d curl says %v", n+1, r)
 		}
@@ -144,9 +152,7 @@ func TestSystemdSocket(t *testing.T) {
 	}
 	m.AwaitLine(t, "no address names them: add systemd:spare")
 	for _, generation := range []string{"generation 2 ", "generation 3 "} {
-		if r := m.Run(t, "reload"); r.Code != 0 {
-			t.Fatalf("reload: %v", r)
-		}
+		reloadAndSettle(t, m, 2)
 		if answer := get(t, l.Addr().String()); !strings.Contains(answer, generation) {
 			t.Errorf("the answer is %q, want %s", answer, generation)
 		}
