@@ -67,6 +67,10 @@ func TestKilledOverAndOver(t *testing.T) {
 		mustKill(t, st.Workers[1])
 		mustAsk(t, st.Listen[0].Address)
 	}
+	// The status may still show the last one that was killed.
+	r.awaitStatus(t, "the last successor", func(st control.Status) bool {
+		return len(st.Workers) == 2 && st.Workers[1].Incarnation > last
+	})
 	after := r.awaitReady(t, 2)
 	if after.Workers[0].PID != before.Workers[0].PID {
 		t.Error("its sibling was replaced too")
