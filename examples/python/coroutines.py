@@ -42,16 +42,23 @@ async def serve(reader, writer):
 
 
 async def main():
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leaving.set)
-    servers = [await asyncio.start_server(serve, sock=s) for s in prefork_worker.listeners()]
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    sockets = prefork_worker.listeners()
+    servers = [await asyncio.start_server(serve, sock=s) for s in sockets]
     prefork_worker.notify("READY=1")
     await leaving.wait()
+    # Stop accepting, and let the loop turn until everything that was accepted has
+    # its task. Server.close alone would drop what was accepted in this very turn
+    # (in Python 3.11, the server refuses to attach it).
+    for s in sockets:
+        loop.remove_reader(s)
+    for _ in range(10):
+        await asyncio.sleep(0)
     for server in servers:
         server.close()
     for task in list(idle):
         task.cancel()
-    for _ in range(10):  # turns of the loop, until what was accepted in the last moment has its task
-        await asyncio.sleep(0)
     while serving:
         await asyncio.wait(serving)
 
