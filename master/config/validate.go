@@ -166,6 +166,11 @@ func (p *problems) checkWord(key, word string, known []string) {
 
 func (p *problems) checkPaths(c Config) {
 	taken := make(map[string]string)
+	for _, a := range c.Listen {
+		if a.Network == NetworkUnix {
+			taken[a.Path] = "listen"
+		}
+	}
 	for _, f := range []struct{ key, path string }{
 		{"control", c.Control}, {"pid-file", c.PIDFile}, {"log-file", c.LogFile},
 	} {

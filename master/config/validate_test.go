@@ -117,6 +117,9 @@ func TestValidateRefuses(t *testing.T) {
 		{"pid file is a folder", func(c *Config) { c.PIDFile = "/run/" }, `pid-file "/run/": this is a folder`},
 		{"zero byte", func(c *Config) { c.LogFile = "a\x00b" }, `log-file "a\x00b": a path cannot hold a zero byte`},
 		{"one file for two", func(c *Config) { c.PIDFile, c.LogFile = "/run/a", "/run/a" }, `log-file "/run/a": pid-file is the same file`},
+		{"one file for an address and the control socket", func(c *Config) {
+			c.Listen, c.Control = []Address{mustAddress("unix:/run/a")}, "/run/a"
+		}, `control "/run/a": listen is the same file`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
