@@ -8,6 +8,9 @@
 //	workers' end ┤     ▲                             ├─► journal   log lines, event stream
 //	deadlines ───┘     └──── outcomes ───────────────┴─► callers   answers
 //
+// A worker of our own and any other program differ in how they talk (talk.go):
+// ours.go has messages and a scoreboard, foreign.go sd_notify(3) and signals.
+//
 // It promises that one goroutine, the loop, owns the machine, the sockets, the
 // table of children and the callers; that no action blocks it; and that Run,
 // when it returns, has left nothing behind: no process, no goroutine, no

@@ -51,11 +51,6 @@ func FuzzParseSurge(f *testing.F) {
 		if (surge.Count == 0) == (surge.Percent == 0) {
 			t.Errorf("ParseSurge(%q) = %+v", s, surge)
 		}
-		for _, slots := range []int{0, 1, 7, SlotsMax} {
-			if n := surge.Of(slots); n < 1 || n > max(1, slots) {
-				t.Errorf("%s of %d slots = %d", surge, slots, n)
-			}
-		}
 	})
 }
 

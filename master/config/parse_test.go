@@ -96,28 +96,6 @@ func TestParseSurge(t *testing.T) {
 	})
 }
 
-func TestSurgeOf(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		surge       string
-		slots, want int
-	}{
-		{"100%", 4, 4}, {"100%", 1024, 1024}, {"25%", 4, 1}, {"25%", 5, 2}, {"1%", 1, 1},
-		{"1%", 1024, 11}, {"2", 4, 2}, {"10", 4, 4}, {"1", 1, 1}, {"100%", 0, 1}, {"3", 0, 1},
-	} {
-		surge, err := ParseSurge(tc.surge)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := surge.Of(tc.slots); got != tc.want {
-			t.Errorf("%s of %d slots = %d, want %d", tc.surge, tc.slots, got, tc.want)
-		}
-	}
-	if got := (Surge{}).Of(4); got != 1 {
-		t.Errorf("the zero Surge of 4 slots = %d, want 1", got)
-	}
-}
-
 func TestParseSize(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]int{

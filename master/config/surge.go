@@ -41,14 +41,3 @@ func (s Surge) String() string {
 	}
 	return strconv.Itoa(s.Count)
 }
-
-// Of gives the number of new workers allowed beside the old ones of that many
-// slots: rounded up, at least 1 (so that a reload always moves), and at most one
-// for each slot.
-func (s Surge) Of(slots int) int {
-	n := s.Count
-	if s.Percent != 0 {
-		n = (slots*s.Percent + 99) / 100
-	}
-	return max(1, min(n, slots))
-}
