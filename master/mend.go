@@ -24,12 +24,7 @@ const (
 // stand still if it did; nobody else may hold the socket then, or the same would
 // befall that one.
 func (m *master) prepareListeners(id supervise.WorkerID, listeners []process.Listener, blocking bool) error {
-	held := map[int]bool{}
-	for _, c := range m.children {
-		for _, l := range m.sockets.of(c.revision, c.id.Slot) {
-			held[l.FD] = true
-		}
-	}
+	held := m.heldBeside(id.Slot)
 	for _, l := range listeners {
 		if err := m.relisten(id.Slot, l.FD); err != nil {
 			return err
@@ -42,6 +37,24 @@ func (m *master) prepareListeners(id supervise.WorkerID, listeners []process.Lis
 		}
 	}
 	return nil
+}
+
+// heldBeside returns what of a slot's sockets other workers hold. Those of other
+// slots have at most the shared ones in common with it, and these are the same for
+// all of a revision: one of them is enough, or a generation of a thousand workers
+// would take a million looks.
+func (m *master) heldBeside(slot int) map[int]bool {
+	held, looked := map[int]bool{}, map[uint64]bool{}
+	for id, c := range m.children {
+		if id.Slot != slot && looked[c.revision] {
+			continue
+		}
+		looked[c.revision] = looked[c.revision] || id.Slot != slot
+		for _, l := range m.sockets.of(c.revision, id.Slot) {
+			held[l.FD] = true
+		}
+	}
+	return held
 }
 
 func (m *master) relisten(slot, fd int) error {
