@@ -249,8 +249,7 @@ func TestReloadChangesAddresses(t *testing.T) {
 		return fmt.Sprintf("workers = %d\nlisten = [\"%s\"]\n", workers, strings.Join(addresses, `", "`))
 	}
 	write(t, file, text(2, "127.0.0.1:0", "[::1]:0", "unix:"+dir+"/gone"))
-	control := filepath.Join(testproc.SocketDir(t), "c.sock")
-	m := &testproc.Master{Process: testproc.Start(t, commandLine(t, "run", "--config", file, "--control", control)), Control: control}
+	m := testproc.PreforkAsConfigured(t, "--config", file)
 	st := m.AwaitState(t, "serving")
 	kept, gone := st.Listen[0].Address, st.Listen[1].Address
 	const rate = 1000

@@ -71,7 +71,7 @@ func replaceFile(t *testing.T, path, text string, mode os.FileMode) {
 // run starts the service; --listen is in its file.
 func (d *deployment) run(t *testing.T) (*testproc.Master, testproc.Status) {
 	t.Helper()
-	m := testproc.Prefork(t, "--config", d.config)
+	m := testproc.PreforkAsConfigured(t, "--config", d.config)
 	return m, m.AwaitState(t, "serving")
 }
 

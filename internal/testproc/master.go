@@ -30,13 +30,20 @@ type Master struct {
 }
 
 // Prefork starts `prefork run` with a control socket of its own, on a free port
-// of 127.0.0.1 unless the arguments say --listen or --config. It does not wait until it
+// of 127.0.0.1 unless the arguments say --listen or -l. It does not wait until it
 // serves: see AwaitState.
 //
 // When the test ends, a master that still runs is told to stop, and must do so
 // within Patience, leaving neither a process nor its control socket. What a
 // killed master leaves is ended without complaint.
 func Prefork(t testing.TB, args ...string) *Master {
+	t.Helper()
+	cmd, control := preforkRun(t, freePort(args))
+	return adopt(t, Start(t, cmd), control)
+}
+
+// PreforkAsConfigured is Prefork where a configuration file says the addresses.
+func PreforkAsConfigured(t testing.TB, args ...string) *Master {
 	t.Helper()
 	cmd, control := preforkRun(t, args)
 	return adopt(t, Start(t, cmd), control)
@@ -45,7 +52,7 @@ func Prefork(t testing.TB, args ...string) *Master {
 // PreforkOnTerminal is Prefork with a controlling terminal.
 func PreforkOnTerminal(t testing.TB, args ...string) (*Master, *Terminal) {
 	t.Helper()
-	cmd, control := preforkRun(t, args)
+	cmd, control := preforkRun(t, freePort(args))
 	terminal := StartOnTerminal(t, cmd)
 	return adopt(t, terminal.Process, control), terminal
 }
@@ -53,11 +60,15 @@ func PreforkOnTerminal(t testing.TB, args ...string) (*Master, *Terminal) {
 func preforkRun(t testing.TB, args []string) (cmd *exec.Cmd, control string) {
 	t.Helper()
 	control = filepath.Join(SocketDir(t), "control.sock")
-	own := []string{"run", "--control", control}
-	if !saysListen(args) {
-		own = append(own, "--listen", "127.0.0.1:0")
+	return exec.Command(Binary(t), append([]string{"run", "--control", control}, args...)...), control
+}
+
+// freePort adds an address to arguments that say none.
+func freePort(args []string) []string {
+	if saysListen(args) {
+		return args
 	}
-	return exec.Command(Binary(t), append(own, args...)...), control
+	return append([]string{"--listen", "127.0.0.1:0"}, args...)
 }
 
 func adopt(t testing.TB, p *Process, control string) *Master {
@@ -73,7 +84,7 @@ func saysListen(args []string) bool {
 	}
 	return slices.ContainsFunc(args, func(arg string) bool {
 		name, _, _ := strings.Cut(arg, "=")
-		return slices.Contains([]string{"-l", "--listen", "-c", "--config"}, name) // a file says it
+		return name == "-l" || name == "--listen"
 	})
 }
 
