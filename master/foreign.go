@@ -164,11 +164,8 @@ func (f *foreign) said() string {
 	return ""
 }
 
-// mute removes the socket's file, too.
-func (f *foreign) mute() {
-	if err := f.socket.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		f.complain(f.child, err.Error())
-	}
-}
+// mute removes the socket's file, too. What cannot be removed is found at the next
+// start.
+func (f *foreign) mute() { _ = f.socket.Close() }
 
 func (f *foreign) release() { f.mute() }

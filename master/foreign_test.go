@@ -169,7 +169,7 @@ func TestForeignWatchdog(t *testing.T) {
 	r.behaveOnce(t, 1, "watched")
 	st := r.serving(t)
 	pid := st.Workers[1].PID
-	r.log.await(t, "worker is aborting", 1).mustSay(t, "reason", "its event loop has stood still for hang-timeout 3s")
+	r.log.await(t, "worker is aborting", 1).mustSay(t, "reason", "it has not said WATCHDOG=1 for hang-timeout 3s")
 	r.awaitStatus(t, "a successor in slot 1", func(st control.Status) bool {
 		return len(st.Workers) == 2 && st.Workers[1].PID != pid && st.Workers[1].State == "ready"
 	})

@@ -48,6 +48,9 @@ func (m *Machine) beatLate(s *slot, w *worker, late time.Duration, rare bool) {
 	limit := m.hangLimit(w)
 	if late >= limit {
 		reason := fmt.Sprintf("its event loop has stood still for hang-timeout %v", limit)
+		if rare {
+			reason = fmt.Sprintf("it has not said WATCHDOG=1 for hang-timeout %v", limit)
+		}
 		m.abort(s, w, reason)
 		m.vacated(s, w, true, reason, "")
 		return
