@@ -215,8 +215,8 @@ func (k *kernel) perform(a Action) {
 		k.abort(k.tasks[a.ID])
 	case Kill:
 		k.kill(k.tasks[a.ID])
-	case Sample:
-		k.sample()
+	case Sample: // as in the shell: AFTER what else was decided has been done
+		k.after(0, k.sample)
 	case LoadConfig:
 		k.load(a.Caller)
 	case OpenSockets:

@@ -214,13 +214,19 @@ func (m *Machine) NextDeadline() (at Time, ok bool) {
 	return at, ok
 }
 
-// expire acts on every deadline that has passed.
+// expire acts on every deadline that has passed. Who has come to be ready does so
+// BEFORE anybody's time is over: nobody is told to serve after others of the slot
+// were told to drain.
 func (m *Machine) expire() {
 	for _, s := range m.Slots {
 		for _, w := range s.workers() {
 			if w.ReadyDue > 0 && w.ReadyDue <= m.now {
 				m.comeUp(s, w)
 			}
+		}
+	}
+	for _, s := range m.Slots {
+		for _, w := range s.workers() {
 			if w.Deadline > 0 && w.Deadline <= m.now && w.State != Ready {
 				m.workerOverdue(s, w)
 			}
