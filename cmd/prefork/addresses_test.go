@@ -294,3 +294,56 @@ func TestReloadChangesAddresses(t *testing.T) {
 	m.AwaitExit(t)
 	nothingIn(t, dir)
 }
+
+// TestLostUnixSocketComesBack: somebody has removed the socket's file, or put
+// something else there. A reload makes it anew, or fails; it never says ok while
+// nobody can come.
+func TestLostUnixSocketComesBack(t *testing.T) {
+	path := filepath.Join(testproc.SocketDir(t), "web")
+	m, _ := ready(t, "--workers", "2", "--listen", "unix:"+path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if r := m.Run(t, "reload"); r.Code != 0 {
+		t.Fatalf("reload: %v", r)
+	}
+	if r := curlUnix(t, path); !strings.Contains(r.Stdout, "generation 2 ") {
+		t.Errorf("after the reload: %v", r)
+	}
+	replaceFile(t, path, "precious", 0o600)
+	if r := m.Run(t, "reload"); r.Code != 4 || !strings.Contains(r.Stderr, "is no socket, so it is left alone") {
+		t.Errorf("reload with a file in the way: %v", r)
+	}
+	if text, err := os.ReadFile(path); string(text) != "precious" {
+		t.Errorf("the file holds %q, %v", text, err)
+	}
+}
+
+// TestKilledMasterLeavesNothingBeside: what waited beside the path of a Unix socket
+// is removed by the next start.
+func TestKilledMasterLeavesNothingBeside(t *testing.T) {
+	path := filepath.Join(testproc.SocketDir(t), "web")
+	for _, name := range []string{path, path + "~0", path + "~3"} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ready(t, "--workers", "1", "--listen", "unix:"+path)
+	left, err := filepath.Glob(path + "~*")
+	if len(left) > 0 || err != nil {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+func TestConfigurationFileIsSpared(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "shop.toml")
+	write(t, file, "workers = 1\n")
+	for _, key := range []string{"pid-file", "log-file", "control"} {
+		oneLine(t, command(t, "check", "--config", file, "--"+key, file), 2, key, "this is the configuration file")
+	}
+}

@@ -45,7 +45,8 @@ func report(stderr io.Writer, err error) int {
 		code = exitNoMaster
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(stderr, "prefork: %s\n", printable(strings.TrimRight(line, "\n"))) // last words of a worker may be among them
+		line = strings.TrimPrefix(strings.TrimRight(line, "\n"), "prefork: ") // the exec step's words have it already
+		fmt.Fprintf(stderr, "prefork: %s\n", printable(line))                 // last words of a worker may be among them
 	}
 	return code
 }

@@ -62,7 +62,20 @@ func (l loader) load() (config.Resolved, error) {
 	if err := resolved.Config.Validate(); err != nil { // it may be too long now
 		return resolved, usagef("%v", err)
 	}
-	return resolved, nil
+	return resolved, l.spareFile(resolved.Config)
+}
+
+// spareFile refuses paths that would have the master write over its own
+// configuration, or remove it at the end.
+func (l loader) spareFile(cfg config.Config) error {
+	for _, f := range []struct{ key, path string }{
+		{"pid-file", cfg.PIDFile}, {"log-file", cfg.LogFile}, {"control", cfg.Control},
+	} {
+		if l.path != "" && f.path != "" && filepath.Clean(l.absolute(f.path)) == filepath.Clean(l.path) {
+			return usagef("%s %q: this is the configuration file, which would be destroyed: write another path", f.key, f.path)
+		}
+	}
+	return nil
 }
 
 func (l loader) absolute(path string) string {

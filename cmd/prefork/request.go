@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -50,19 +51,21 @@ func ask(c *cli.Context, client *control.Client, cmd control.Command) (control.A
 		return a, err
 	}
 	if code := resultCode(a.Result); code != exitDone {
-		return a, &exitError{code: code, text: fmt.Sprintf("%s %s: %s", cmd.Verb, resultWord(a.Result), a.Error)}
+		return a, &exitError{code: code, text: fmt.Sprintf("%s %s: %s", cmd.Verb, resultWord(a), a.Error)}
 	}
 	return a, nil
 }
 
-func resultWord(result string) string {
-	switch result {
-	case "rolled_back":
+func resultWord(a control.Answer) string {
+	switch {
+	case a.Result == "rolled_back" && strings.Contains(a.Error, "the others stay as they were"):
+		return "stopped half-way" // a rolling one: the reason says who serves what
+	case a.Result == "rolled_back":
 		return "rolled back, what served before serves on"
-	case "timeout":
+	case a.Result == "timeout":
 		return "timed out and rolled back"
 	}
-	return result
+	return a.Result
 }
 
 var timeoutOption = option{name: "timeout", value: "D", usage: "roll back when it takes longer", preset: "as long as it takes"}

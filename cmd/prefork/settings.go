@@ -35,7 +35,7 @@ var flagHelps = map[string]flagHelp{
 	"idle-timeout":   {value: "D", usage: "how long a connection may wait between two requests"},
 	"header-timeout": {value: "D", usage: "how long a request's header may take"},
 	"body-timeout":   {value: "D", usage: "how long a request's body may take"},
-	"orphan-timeout": {value: "D", usage: "how long workers serve without a master"},
+	"orphan-timeout": {value: "D", usage: "how long built-in workers serve without a master; a COMMAND serves until it is ended"},
 	"max-header":     {value: "SIZE", usage: "largest header of a request; beyond: 431"},
 	"max-body":       {value: "SIZE", usage: "largest body of a request; beyond: 413"},
 	"identify":       {usage: "workers tell in a Prefork-Worker header who answered"},

@@ -54,7 +54,11 @@ func printStatus(w io.Writer, st control.Status) error {
 		fmt.Fprintf(w, "listens on %s\n", l.Address)
 	}
 	if r := st.LastReload; r.Result != "" && r.Result != "ok" {
-		fmt.Fprintf(w, "last reload: %s: %s\n", r.Result, printable(r.Error))
+		lines := strings.Split(strings.TrimSpace(r.Error), "\n")
+		fmt.Fprintf(w, "last reload: %s: %s\n", r.Result, printable(lines[0]))
+		if len(lines) > 1 { // of many words the last says most; status --json has them all
+			fmt.Fprintf(w, "  %s\n", printable(lines[len(lines)-1]))
+		}
 	}
 	fmt.Fprintln(w)
 	if err := printWorkers(w, st.Workers); err != nil {

@@ -161,6 +161,9 @@ func splitHostPort(s string) (host string, bracketed bool, port string, err erro
 		return "", false, "", refuseWithoutPort(s)
 	}
 	host, port = s[:colon], s[colon+1:]
+	if strings.Contains(s, ",") {
+		return "", false, "", refuse(s, "one address at a time: give the flag again for each, separate them by spaces in a variable, or write a list in the file")
+	}
 	if strings.Contains(host, ":") {
 		return "", false, "", refuse(s, "an IPv6 address needs brackets, or nobody knows where the port begins: write [address]:port, for example [::1]:8080")
 	}

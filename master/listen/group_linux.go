@@ -48,7 +48,9 @@ func Open(addr config.Address, opts Options) (*Group, error) {
 	var err error
 	switch addr.Network {
 	case config.NetworkUnix:
-		err = g.openUnix(addr.Path)
+		if err = g.openUnix(addr.Path); err == nil {
+			removeStaleBeside(addr)
+		}
 	case config.NetworkSystemd:
 		g.inherits = opts.Inherited
 		g.fds, err = opts.Inherited.take(addr.Name)
@@ -88,10 +90,14 @@ func (g *Group) Fresh(addr config.Address, shared bool) (*Group, error) {
 	}
 	addr.Port = g.addr.Port
 	fresh := &Group{addr: addr, shared: shared || !addr.IsTCP(), claim: noFD}
-	if addr.Network == config.NetworkUnix {
-		if err := fresh.openBeside(); err != nil {
-			return nil, err
-		}
+	if addr.Network != config.NetworkUnix {
+		return fresh, nil
+	}
+	if err := g.clearWay(); err != nil {
+		return nil, err
+	}
+	if err := fresh.openBeside(); err != nil {
+		return nil, err
 	}
 	return fresh, nil
 }

@@ -24,6 +24,8 @@ const (
 type Inherited struct {
 	fds   map[string][]int // by name, in the order in which they came
 	given map[string]bool  // taken by a group, and closed with that
+
+	passed bool // a group has taken some
 }
 
 // Inherit takes over what the environment names, if it is for the process pid:
@@ -89,7 +91,7 @@ func adopt(fd int) error {
 
 // take gives the sockets of a name to a group.
 func (in *Inherited) take(name string) ([]int, error) {
-	if in == nil || len(in.fds) == 0 && len(in.given) == 0 {
+	if in == nil || len(in.fds) == 0 && len(in.given) == 0 && !in.passed {
 		return nil, fmt.Errorf("listen on systemd:%s: systemd has passed no sockets: start this service by a .socket unit with FileDescriptorName=%s", name, name)
 	}
 	if in.given[name] {
@@ -97,10 +99,19 @@ func (in *Inherited) take(name string) ([]int, error) {
 	}
 	fds, ok := in.fds[name]
 	if !ok {
-		return nil, fmt.Errorf("listen on systemd:%s: systemd has passed no socket of this name, but %s: change the name here, or FileDescriptorName= in the .socket unit", name, strings.Join(in.Names(), ", "))
+		return nil, fmt.Errorf("listen on systemd:%s: systemd has passed no socket of this name%s: change the name here, or FileDescriptorName= in the .socket unit", name, butNames(in.Names()))
 	}
 	delete(in.fds, name)
+	in.passed = true
 	return fds, nil
+}
+
+// butNames says which names there are that nobody has taken yet.
+func butNames(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return ", but " + strings.Join(names, ", ")
 }
 
 // giveBack notes that a group has closed what it took.

@@ -23,6 +23,8 @@ func explain(addr config.Address, err error) error {
 		reason = fmt.Sprintf("ports below %s need root or CAP_NET_BIND_SERVICE: choose a higher port, or let systemd grant it (AmbientCapabilities=CAP_NET_BIND_SERVICE)", unprivilegedPort())
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		reason = fmt.Sprintf("this machine has no address %s: \"ip address\" shows which it has", addr.IP)
+	case errors.Is(err, unix.EMFILE):
+		reason = "too many open files: each address costs one for every slot; raise the limit (ulimit -n, in a systemd unit LimitNOFILE=)"
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		reason = "this machine has no IPv6: choose an IPv4 address, such as 0.0.0.0 for all interfaces"
 	}

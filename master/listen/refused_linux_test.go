@@ -235,7 +235,7 @@ func TestExplain(t *testing.T) {
 	tests := map[error]string{
 		unix.EADDRINUSE:   `^listen on \[::1\]:0: no port is free \(.*\): choose`,
 		unix.EAFNOSUPPORT: `^listen on \[::1\]:0: this machine has no IPv6: choose an IPv4 address`,
-		unix.EMFILE:       `^listen on \[::1\]:0: socket: too many open files$`,
+		unix.EMFILE:       `^listen on \[::1\]:0: too many open files: .*raise the limit`,
 	}
 	for errno, want := range tests {
 		err := explain(addr, os.NewSyscallError("socket", errno))

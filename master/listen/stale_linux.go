@@ -28,6 +28,21 @@ func bindInPlaceOfStale(addr config.Address, name string, bind func() error) err
 	return bind()
 }
 
+// removeStaleBeside removes what a master that was killed has left beside the
+// path. What cannot be removed is in nobody's way.
+func removeStaleBeside(addr config.Address) {
+	for n := range besideMax {
+		name := besideName(addr.Path, n)
+		if _, _, err := identify(name); err != nil {
+			continue
+		}
+		if unlock, err := lockFolder(addr); err == nil {
+			_ = removeStale(addr, name)
+			unlock()
+		}
+	}
+}
+
 // lockFolder keeps other masters from replacing a stale socket at the same time:
 // two could find it, and the slower one would remove the file that the faster one
 // has just made. A folder that this user may not read is not locked.

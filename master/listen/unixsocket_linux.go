@@ -116,6 +116,31 @@ func (g *Group) moveTo(name string) error {
 	return nil
 }
 
+// Lost tells whether somebody has removed or replaced the file of a Unix socket:
+// clients do not find it any more, and only a fresh one can stand there again.
+func (g *Group) Lost() bool {
+	return g.addr.Network == config.NetworkUnix && g.file.name == g.addr.Path && !g.file.isOurs()
+}
+
+// clearWay makes sure that a fresh socket will be able to take the path: nobody
+// else may serve there, and what is no socket is left alone.
+func (g *Group) clearWay() error {
+	ours := g.file.name == g.addr.Path && g.file.isOurs()
+	if _, _, err := identify(g.addr.Path); ours || g.refused || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	unlock, err := lockFolder(g.addr)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = removeStale(g.addr, g.addr.Path)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return taken(g.addr, g.addr.Path)
+	}
+	return err
+}
+
 // Found tells whether clients find this group: a Unix socket whose path leads to
 // it, and every other one.
 func (g *Group) Found() bool {
