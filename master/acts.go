@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -119,6 +120,9 @@ func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error)
 	if len(cfg.Command) == 0 {
 		return newOurs(settingsFor(cfg))
 	}
+	// Somebody who tidies up may have removed the folder since the start. When it
+	// cannot be made, the socket cannot either, and says why.
+	_ = os.Mkdir(m.notifyFolder(), notifyFolderMode)
 	return newForeign(m.notifyPath(id), cfg, m.journal.complaint)
 }
 
@@ -203,21 +207,30 @@ func (m *master) announce(a supervise.Announce) {
 	}
 }
 
-// handled forgets a child once the machine has dealt with its exit.
+// handled comes when the machine has dealt with an event.
 func (m *master) handled(ev supervise.Event) {
 	m.settleSockets()
-	exited, ok := ev.(supervise.WorkerExited)
-	if !ok {
-		return
+	switch ev := ev.(type) {
+	case supervise.WorkerSaidReady:
+		m.with(ev.ID, func(c *child) { m.speaks[commandKey(m.configs[c.revision])] = true })
+	case supervise.WorkerExited:
+		m.with(ev.ID, m.bury)
 	}
-	m.with(exited.ID, func(c *child) {
-		if c.endFamily() {
-			m.journal.note(supervise.Note{
-				Level: supervise.Warn, Text: "processes that the worker had started are killed", ID: c.id,
-				Generation: c.generation, PID: c.process.PID(), Reason: "they have outlived it, and nobody would supervise them",
-			})
+}
+
+// bury forgets a child that has ended.
+func (m *master) bury(c *child) {
+	if c.endFamily() {
+		m.journal.note(supervise.Note{
+			Level: supervise.Warn, Text: "processes that the worker had started are killed", ID: c.id,
+			Generation: c.generation, PID: c.process.PID(), Reason: "they have outlived it, and nobody would supervise them",
+		})
+	}
+	for _, l := range m.sockets.of(c.revision, c.id.Slot) { // some shut them down as their last deed
+		if err := m.relisten(c.id.Slot, l.FD); err != nil {
+			m.blame(err)
 		}
-		c.close()
-		delete(m.children, c.id)
-	})
+	}
+	c.close()
+	delete(m.children, c.id)
 }

@@ -77,6 +77,9 @@ func (c *child) reap() {
 	status := c.process.Wait()
 	close(c.exited)
 	c.awaitFamily()
+	if !c.talk.hearsEnd() {
+		c.talk.mute()
+	}
 	patience := time.NewTimer(wordsTimeout)
 	defer patience.Stop()
 	for _, done := range []<-chan struct{}{c.errsDone, c.heard} {

@@ -23,10 +23,16 @@ func (m *master) keepConfig(cfg config.Config) supervise.Target {
 	}
 	if len(cfg.Command) > 0 {
 		t.ReadyAfter = cfg.Ready.After
+		if cfg.Ready.Notify && m.speaks[commandKey(cfg)] {
+			t.ReadyAfter = 0 // its last release could say READY=1: one that only lives is broken
+		}
 		t.NeverReady = "it has not said READY=1 to its NOTIFY_SOCKET (sd_notify); a program that cannot needs ready = \"delay:5s\" or the like"
 	}
 	return t
 }
+
+// commandKey names a COMMAND, whatever release of it.
+func commandKey(cfg config.Config) string { return strings.Join(cfg.Command, "\x00") }
 
 // environment adds what the configuration says to the environment of all
 // workers. What stands there twice counts as the configuration has it.

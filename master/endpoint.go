@@ -47,10 +47,13 @@ type group struct {
 	program  string
 }
 
-// programKey is the same for configurations whose workers may share open files.
-func programKey(cfg config.Config) string {
+// programKey is the same for configurations whose workers may share open files. A
+// COMMAND of the same words is another program after a deployment, and what one
+// does to an open file (O_NONBLOCK, shutdown) the other suffers: a release that is
+// rolled back would take the old generation with it.
+func programKey(revision uint64, cfg config.Config) string {
 	if len(cfg.Command) > 0 {
-		return fmt.Sprintf("%q", cfg.Command)
+		return fmt.Sprintf("COMMAND of revision %d", revision)
 	}
 	return cfg.App + " " + cfg.Engine
 }

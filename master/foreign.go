@@ -164,6 +164,10 @@ func (f *foreign) said() string {
 	return ""
 }
 
+// hearsEnd: a datagram socket has no end. What a program said in its last moment
+// may be lost, and would change nothing: it has ended.
+func (f *foreign) hearsEnd() bool { return false }
+
 // mute removes the socket's file, too. What cannot be removed is found at the next
 // start.
 func (f *foreign) mute() { _ = f.socket.Close() }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"prefork/internal/testproc"
+	"prefork/master/config"
 	"prefork/master/control"
 )
 
@@ -113,6 +114,7 @@ func TestForeignReleaseIsRolledBack(t *testing.T) {
 		{name: "dies", behaviour: "die 3 ModuleNotFoundError: shop", want: "exit code 3 before it was ready\nModuleNotFoundError: shop"},
 		{name: "hangs", behaviour: "sleep", want: "it has not said READY=1 to its NOTIFY_SOCKET"},
 		{name: "goes into the background", behaviour: "background", want: "switch off its option to go into the background"},
+		{name: "spoils accept for others", behaviour: "spoil-nonblock 7", want: "exit code 7 before it was ready"},
 		{name: "gives up", behaviour: "tell WATCHDOG=trigger", want: "it said WATCHDOG=trigger"},
 		{name: "is deleted", command: "/nonexistent/shop", want: "cannot run /nonexistent/shop: no such file"},
 		{name: "is not executable", command: "README", want: "not executable (mode 0644): chmod +x it"},
@@ -318,6 +320,44 @@ func TestForeignThatIgnoresItsSignalIsKilled(t *testing.T) {
 	}
 	r.awaitReady(t, 2)
 	r.askOnce(t, st)
+}
+
+// TestForeignFolderIsRemade: who tidies up has removed the folder of the
+// notification sockets.
+func TestForeignFolderIsRemade(t *testing.T) {
+	t.Parallel()
+	r := newForeignRig(t, 1)
+	r.orders.ReadyNotify = true
+	r.serving(t)
+	folder := config.NotifyFolder(r.orders.Control, config.Default().Name)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.do(t, control.Command{Verb: control.Reload}); a.Result != "ok" {
+		t.Errorf("reload: %+v", a)
+	}
+}
+
+// TestForeignThatSpokeHasToSpeakAgain: with auto, a release that only lives is
+// broken when the one before it said READY=1.
+func TestForeignThatSpokeHasToSpeakAgain(t *testing.T) {
+	t.Parallel()
+	r := newForeignRig(t, 1)
+	r.orders.StartTimeout = 2 * time.Second // and ready as by default: auto
+	r.behave(t, "all", "silent")
+	r.serving(t)
+	if a := r.do(t, control.Command{Verb: control.Reload}); a.Result != "ok" {
+		t.Errorf("one that has never spoken: %+v", a)
+	}
+	r.behave(t, "all", "good")
+	if a := r.do(t, control.Command{Verb: control.Reload}); a.Result != "ok" {
+		t.Errorf("one that speaks: %+v", a)
+	}
+	r.behave(t, "all", "silent")
+	a := r.do(t, control.Command{Verb: control.Reload})
+	if a.Result != "rolled_back" || !strings.Contains(a.Error, "it has not said READY=1") {
+		t.Errorf("one that does not speak any more: %+v", a)
+	}
 }
 
 // killSlot kills the worker of a slot and waits for its successor.

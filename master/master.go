@@ -67,6 +67,7 @@ type master struct {
 	trouble      string // what could not be done with the sockets; "": nothing
 	children     map[supervise.WorkerID]*child
 	configs      map[uint64]config.Config // by revision
+	speaks       map[string]bool          // commands whose workers have said READY=1
 	lastRevision uint64
 	bannerShown  bool
 
@@ -120,7 +121,7 @@ func newMaster(opts Options) *master {
 	m := &master{
 		opts: opts, builtin: opts.Program, environ: process.Inheritable(opts.Environ), began: time.Now(),
 		control:  controlPath(opts.Config),
-		children: map[supervise.WorkerID]*child{}, configs: map[uint64]config.Config{},
+		children: map[supervise.WorkerID]*child{}, configs: map[uint64]config.Config{}, speaks: map[string]bool{},
 		journal: journal{log: opts.Log, hub: control.NewHub()},
 		callers: callers{waiting: map[supervise.Caller]caller{}},
 		outputs: outputs{open: map[io.Closer]struct{}{}},
@@ -174,20 +175,24 @@ func (m *master) claim() (undo func(), err error) {
 	return undo, m.makeNotifyFolder()
 }
 
+const notifyFolderMode = 0o700
+
 // notifyFolder holds the notification sockets of workers that are not our own.
 func (m *master) notifyFolder() string {
 	return config.NotifyFolder(m.control, m.opts.Config.Name)
 }
 
+// notifyPath is the worker's own, and no path of a worker whose master has died:
+// by it a worker's processes are known (package process).
 func (m *master) notifyPath(id supervise.WorkerID) string {
-	return filepath.Join(m.notifyFolder(), fmt.Sprintf("%d.%d", id.Slot, id.Incarnation))
+	return filepath.Join(m.notifyFolder(), fmt.Sprintf("%d.%d.%x", id.Slot, id.Incarnation, m.began.UnixMilli()))
 }
 
 // makeNotifyFolder begins with an empty folder: what a killed master has left
 // there is nobody's.
 func (m *master) makeNotifyFolder() error {
 	folder := m.notifyFolder()
-	err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o700))
+	err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, notifyFolderMode))
 	if err != nil {
 		return fmt.Errorf("make folder for the workers' notifications: %w", err)
 	}

@@ -49,7 +49,7 @@ func (s *sockets) grow(revision uint64, cfg config.Config, slots int) error {
 	e, known := s.editions[revision], s.editions[revision] != nil
 	var err error
 	if !known {
-		e, err = s.newEdition(cfg)
+		e, err = s.newEdition(revision, cfg)
 		s.editions[revision] = e
 	}
 	before := map[*group]int{}
@@ -76,10 +76,10 @@ func (s *sockets) grow(revision uint64, cfg config.Config, slots int) error {
 
 // newEdition finds or opens a group for each address. After an error it has those
 // that came before.
-func (s *sockets) newEdition(cfg config.Config) (*edition, error) {
+func (s *sockets) newEdition(revision uint64, cfg config.Config) (*edition, error) {
 	e := &edition{}
 	for _, addr := range cfg.Listen {
-		g, err := s.groupFor(addr, cfg, e)
+		g, err := s.groupFor(addr, programKey(revision, cfg), cfg.Queue == "shared", e)
 		if err != nil {
 			return e, err
 		}
@@ -90,11 +90,10 @@ func (s *sockets) newEdition(cfg config.Config) (*edition, error) {
 
 // groupFor gives the group that serves addr for the same program already, or a
 // fresh one on the same endpoint, or a new endpoint.
-func (s *sockets) groupFor(addr config.Address, cfg config.Config, e *edition) (*group, error) {
-	shared, program := cfg.Queue == "shared", programKey(cfg)
+func (s *sockets) groupFor(addr config.Address, program string, shared bool, e *edition) (*group, error) {
 	if p := s.endpointAt(addr, e); p != nil {
 		for _, g := range slices.Backward(p.groups) {
-			if g.suits(addr, shared, program) && (s.serves(g) || !p.served) {
+			if g.suits(addr, shared, program) && (s.serves(g) || !p.served) && !g.Lost() {
 				return g, nil
 			}
 		}

@@ -244,15 +244,24 @@ func TestSocketsOpenAllOrNothing(t *testing.T) {
 	mustOpenSockets(t, 1, listening(t, "a", address))
 }
 
+// listeningApp is listening with workers of our own, whose next generation may
+// have the same sockets.
+func listeningApp(t testing.TB, addresses ...string) config.Config {
+	t.Helper()
+	cfg := listening(t, "", addresses...)
+	cfg.Command = nil
+	return cfg
+}
+
 // TestSameAddressesKeepTheirSockets, however they are written and in whatever
 // order.
 func TestSameAddressesKeepTheirSockets(t *testing.T) {
 	t.Parallel()
 	path := "unix:" + filepath.Join(testproc.SocketDir(t), "web")
-	s := mustOpenSockets(t, 2, listening(t, "a", "127.0.0.1:0", "[::]:0", "127.0.0.1:0", path))
+	s := mustOpenSockets(t, 2, listeningApp(t, "127.0.0.1:0", "[::]:0", "127.0.0.1:0", path))
 	old := s.addresses()
 	port := strings.TrimPrefix(old[1], "[::]")
-	mustDo(t, s.grow(2, listening(t, "a", path, "*"+port, "localhost:0", "127.0.0.1:0"), 2))
+	mustDo(t, s.grow(2, listeningApp(t, path, "*"+port, "localhost:0", "127.0.0.1:0"), 2))
 	mustServeAll(t, s, 2, 2)
 	if got, want := s.addresses(), []string{old[3], old[1], old[0], old[2]}; !slices.Equal(got, want) {
 		t.Errorf("the addresses are %v, want %v", got, want)
@@ -261,7 +270,7 @@ func TestSameAddressesKeepTheirSockets(t *testing.T) {
 		t.Error("something is left to the old workers")
 	}
 	mustDo(t, s.forget(1))
-	mustDo(t, s.grow(3, listening(t, "a", old[0]), 2)) // the port that 0 became
+	mustDo(t, s.grow(3, listeningApp(t, old[0]), 2)) // the port that 0 became
 	mustServeAll(t, s, 3, 2)
 	for _, address := range old[1:] {
 		mustRefuse(t, address)
@@ -291,8 +300,8 @@ func TestFreshSocketsForAnotherProgram(t *testing.T) {
 		"engine":   {with(func(*config.Config) {}), with(func(c *config.Config) { c.Engine = "goroutines" }), true, true},
 		"command":  {with(func(*config.Config) {}), with(func(c *config.Config) { c.Command = []string{"a"} }), true, true},
 		"argument": {with(func(c *config.Config) { c.Command = []string{"a"} }), with(func(c *config.Config) { c.Command = []string{"a", "-v"} }), true, true},
-		"app beside a command": {with(func(c *config.Config) { c.Command = []string{"a"} }),
-			with(func(c *config.Config) { c.Command, c.App = []string{"a"}, "echo" }), false, false},
+		"another release of a command": {with(func(c *config.Config) { c.Command = []string{"a"} }),
+			with(func(c *config.Config) { c.Command = []string{"a"} }), true, true},
 		"queue": {with(func(*config.Config) {}), with(func(c *config.Config) { c.Queue = "shared" }), true, false},
 		"mode":  {with(func(*config.Config) {}), with(func(c *config.Config) { path += ",mode=0600" }), false, true},
 	} {

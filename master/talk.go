@@ -27,6 +27,9 @@ type talk interface {
 	counters() ipc.Counters
 	// said is what the worker last said about itself, for people.
 	said() string
+	// hearsEnd tells whether hear returns by itself when the worker has ended, AFTER
+	// everything that it said.
+	hearsEnd() bool
 	// mute ends hear: whatever the worker says from now on is not heard. It may
 	// come more than once, from any goroutine.
 	mute()

@@ -15,7 +15,10 @@ if (!sockets) {
 
 const servers = [];
 for (let n = 0; n < Number(sockets); n++) {
-  const server = http.createServer((request, response) => {
+  // A client that connects and says nothing (browsers do) gets five seconds, also
+  // when this worker leaves: close() below waits for it.
+  const limits = { headersTimeout: 5000, connectionsCheckingInterval: 1000 };
+  const server = http.createServer(limits, (request, response) => {
     const body = `hello from slot ${slot} generation ${generation} pid ${process.pid}\n`;
     response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': Buffer.byteLength(body) });
     response.end(body);

@@ -1,4 +1,4 @@
-"""Coroutines on one event loop (asyncio), with keep-alive.
+"""Coroutines on one event loop (asyncio), with keep-alive. Needs Python 3.11.
 
     prefork run --workers 4 -- python3 examples/python/coroutines.py
 """
@@ -18,7 +18,7 @@ async def serve(reader, writer):
     serving.add(task)
     try:
         while True:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(10):  # nobody may keep us from leaving
                 header = await reader.readuntil(b"\r\n\r\n")
             idle.discard(task)
             last = leaving.is_set() or b"\r\nconnection: close\r\n" in header.lower()
@@ -29,7 +29,8 @@ async def serve(reader, writer):
                 + b"Content-Length: %d\r\n\r\n" % len(body)
                 + body
             )
-            await writer.drain()
+            async with asyncio.timeout(10):
+                await writer.drain()
             if last or leaving.is_set():
                 break
             idle.add(task)

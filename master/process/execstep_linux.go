@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,9 +105,22 @@ func (st step) become(program []string) error {
 	if program[0] == Self {
 		program = slices.Concat([]string{st.title("worker")}, program[1:])
 	}
+	defaultSignals()
 	// Exec puts back the soft RLIMIT_NOFILE that the Go runtime had raised for
 	// this process; the fork in the master did the same for the master's.
 	return refuse(path, syscall.Exec(path, program, withPIDs(os.Environ())))
+}
+
+// defaultSignals undoes what this process inherited: a shell starts what stands
+// before a & with SIGINT ignored, nohup(1) SIGHUP, and an ignored signal stays so
+// for ever, also when it is the program's stop-signal. A signal that is caught is
+// back at its default after execve(2), so to catch it is enough.
+func defaultSignals() {
+	for sig := unix.Signal(1); sig < 32; sig++ {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }
 
 func find(program string) (string, error) {

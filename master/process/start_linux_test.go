@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -260,6 +261,17 @@ func TestStartBlocksNoSignal(t *testing.T) {
 	got := mustSay(t, Spec{Program: []string{"grep", "SigBlk", "/proc/self/status"}})
 	if want := "SigBlk:\t0000000000000000\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A shell starts what stands before a & with SIGINT ignored; a stop-signal must
+// not be lost on a worker for that.
+func TestStartIgnoresNoSignal(t *testing.T) {
+	signal.Ignore(unix.SIGUSR2)
+	defer signal.Reset(unix.SIGUSR2)
+	got := mustRun(t, Spec{Program: shell("grep SigIgn /proc/$$/status")})
+	if want := "SigIgn:\t0000000000000000\n"; got.stdout != want {
+		t.Errorf("got %q, want %q", got.stdout, want)
 	}
 }
 
