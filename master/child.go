@@ -67,8 +67,31 @@ func (c *child) read(stream string, from io.ReadCloser, keep io.Writer) {
 	if keep != nil {
 		r = io.TeeReader(from, keep)
 	}
+	var lost lostLines
 	// The error is the end of the output, which is all that is left to learn.
-	_ = process.Lines(r, func(line string, dropped int) { c.print(c, stream, line, dropped) })
+	_ = process.Lines(r, func(line string, dropped int) { c.print(c, stream, line, lost.add(dropped, time.Now())) })
+	if lost.untold > 0 {
+		c.print(c, stream, "", lost.untold)
+	}
+}
+
+// lostEvery is how often it is said that lines of a stream were lost. A flood
+// loses some between almost any two that come through.
+const lostEvery = time.Second
+
+// lostLines sums up what a stream has lost.
+type lostLines struct {
+	untold int
+	toldAt time.Time
+}
+
+// add returns how many to tell of now; 0: nothing to tell, or not yet.
+func (l *lostLines) add(dropped int, now time.Time) (tell int) {
+	if l.untold += dropped; l.untold == 0 || now.Sub(l.toldAt) < lostEvery {
+		return 0
+	}
+	tell, l.untold, l.toldAt = l.untold, 0, now
+	return tell
 }
 
 // reap waits for the child's end and reports it with its last words, AFTER

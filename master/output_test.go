@@ -187,3 +187,19 @@ func mustTime(t testing.TB, e entry) time.Time {
 	}
 	return at
 }
+
+// TestLostLinesAreSummedUp: a flood that loses lines all the time is told of once a
+// second, and of every line.
+func TestLostLinesAreSummedUp(t *testing.T) {
+	t.Parallel()
+	var lost lostLines
+	begin, told, times := time.Now(), 0, 0
+	for n := range 3000 {
+		if tell := lost.add(1, begin.Add(time.Duration(n)*time.Millisecond)); tell > 0 {
+			told, times = told+tell, times+1
+		}
+	}
+	if times != 3 || told+lost.untold != 3000 {
+		t.Errorf("told %d times of %d lines, and %d are left, of 3000 in three seconds", times, told, lost.untold)
+	}
+}
