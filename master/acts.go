@@ -220,7 +220,7 @@ func (m *master) handled(ev supervise.Event) {
 
 // bury forgets a child that has ended.
 func (m *master) bury(c *child) {
-	if c.endFamily() {
+	if c.leftovers {
 		m.journal.note(supervise.Note{
 			Level: supervise.Warn, Text: "processes that the worker had started are killed", ID: c.id,
 			Generation: c.generation, PID: c.process.PID(), Reason: "they have outlived it, and nobody would supervise them",

@@ -16,13 +16,9 @@ import (
 // a grandchild may hold the pipe open for ever.
 const wordsTimeout = 250 * time.Millisecond
 
-// How often is asked whether what a worker has started still runs: first often,
-// then seldom, because each look goes through all processes. The kernel tells
-// nobody when a process group has become empty.
-const (
-	familyLookFirst = 10 * time.Millisecond
-	familyLookMax   = 500 * time.Millisecond
-)
+// groupLook is how often is asked whether what a worker has started still runs.
+// The kernel tells nobody when a process group has become empty.
+const groupLook = 20 * time.Millisecond
 
 // child is what the shell keeps of one incarnation, from spawn to exit.
 type child struct {
@@ -42,7 +38,12 @@ type child struct {
 	heard    chan struct{} // closed when nobody listens to it any more
 	exited   chan struct{} // closed when the process has ended
 	killed   chan struct{} // closed when it was killed
-	killOnce sync.Once
+
+	// leftovers tells, once the exit was reported, whether something of the worker
+	// had outlived it and was killed: nobody supervised it, and it might have held
+	// the slot's sockets and gone on to serve.
+	leftovers bool
+	killOnce  sync.Once
 }
 
 // watch starts the child's goroutines. Run waits for all of them.
@@ -99,7 +100,8 @@ func (l *lostLines) add(dropped int, now time.Time) (tell int) {
 func (c *child) reap() {
 	status := c.process.Wait()
 	close(c.exited)
-	c.awaitFamily()
+	c.awaitGroup()
+	c.leftovers = c.process.SignalFamily(unix.SIGKILL)
 	if !c.talk.hearsEnd() {
 		c.talk.mute()
 	}
@@ -117,17 +119,20 @@ func (c *child) reap() {
 	c.post(supervise.WorkerExited{ID: c.id, Clean: status == process.Status{}, Reason: status.String(), Words: c.words.String()})
 }
 
-// awaitFamily gives what a worker has started the time that was left to the
-// worker, when that was told to leave: a program may end before its own children
-// have answered what they hold. The machine still sees it drain, and at the
-// deadline it has them killed. After a crash there is no such time.
-func (c *child) awaitFamily() {
+// awaitGroup gives what a worker has started the time that was left to the worker,
+// when that was told to leave: a program may end before its own children have
+// answered what they hold. The machine still sees it drain, and at the deadline it
+// has them killed. After a crash there is no such time, and never for what has left
+// the process group: a daemon does not end by itself.
+func (c *child) awaitGroup() {
 	if !c.told.Load() {
 		return
 	}
-	for wait := familyLookFirst; c.process.SignalFamily(0); wait = min(2*wait, familyLookMax) {
+	look := time.NewTicker(groupLook)
+	defer look.Stop()
+	for c.process.SignalGroup(0) == nil {
 		select {
-		case <-time.After(wait):
+		case <-look.C:
 		case <-c.killed:
 			return
 		}
@@ -142,13 +147,6 @@ func (c *child) kill() {
 	c.killOnce.Do(func() { close(c.killed) })
 	c.signal(unix.SIGKILL)
 	c.process.SignalFamily(unix.SIGKILL)
-}
-
-// endFamily ends what the worker has started and left behind, and tells whether
-// there was anything: nobody supervises it, and it may hold the slot's sockets and
-// go on to serve.
-func (c *child) endFamily() (found bool) {
-	return c.process.SignalFamily(unix.SIGKILL)
 }
 
 // close gives back what the child held, after its exit was reported. The error

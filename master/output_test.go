@@ -81,25 +81,25 @@ func TestFloodOfOutput(t *testing.T) {
 	}
 }
 
-// mustHavePassedOn adds up what came of a line without end: its pieces, or how
-// many were dropped.
+// mustHavePassedOn adds up what came of a line without end: its pieces, and how many
+// were dropped, which is told once a second.
 func (r *rig) mustHavePassedOn(t testing.TB, size int) {
 	t.Helper()
-	pieces, _ := r.log.find(true, func(e entry) bool { return strings.HasPrefix(e.text("msg"), "xxx") && e.number("slot") == 1 })
-	bytes := 0
-	for _, e := range pieces {
-		bytes += len(e.text("msg"))
-		if len(e.text("msg")) > process.LineMax {
-			t.Errorf("a piece has %d bytes, want %d at most", len(e.text("msg")), process.LineMax)
+	testproc.Await(t, "every byte to be passed on or counted", func() bool {
+		pieces, _ := r.log.find(true, func(e entry) bool { return strings.HasPrefix(e.text("msg"), "xxx") && e.number("slot") == 1 })
+		bytes := 0
+		for _, e := range pieces {
+			bytes += len(e.text("msg"))
+			if len(e.text("msg")) > process.LineMax {
+				t.Errorf("a piece has %d bytes, want %d at most", len(e.text("msg")), process.LineMax)
+			}
 		}
-	}
-	drops, _ := r.log.find(true, func(e entry) bool { return e.number("dropped") > 0 && e.number("slot") == 1 })
-	for _, e := range drops {
-		bytes += e.number("dropped") * process.LineMax
-	}
-	if bytes < size {
-		t.Errorf("%d bytes are accounted for, want %d: what is dropped has to be counted", bytes, size)
-	}
+		drops, _ := r.log.find(true, func(e entry) bool { return e.number("dropped") > 0 && e.number("slot") == 1 })
+		for _, e := range drops {
+			bytes += e.number("dropped") * process.LineMax
+		}
+		return bytes >= size
+	})
 }
 
 // TestOutputIsPassedOn tells which worker wrote what, where, and that nothing of

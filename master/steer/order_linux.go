@@ -44,7 +44,14 @@ type linux struct{}
 
 func (linux) attach(fd int, live []int) error { return Attach(fd, live) }
 func (linux) detach(fd int) error             { return Detach(fd) }
-func (linux) close(fd int) error              { return os.NewSyscallError("close", unix.Close(fd)) }
+
+// close takes the socket out of the group, whoever else still holds it: close(2)
+// alone would leave it there as long as a process that a worker has left behind
+// has a copy, and every index after it would be another socket than is thought.
+func (linux) close(fd int) error {
+	_ = unix.Shutdown(fd, unix.SHUT_RDWR) // ENOTCONN: a worker was faster
+	return os.NewSyscallError("close", unix.Close(fd))
+}
 
 func (o *Order) do() kernel {
 	if o.kernel == nil {
