@@ -146,7 +146,9 @@ func (c *child) signal(sig unix.Signal) { _ = c.process.Signal(sig) }
 func (c *child) kill() {
 	c.killOnce.Do(func() { close(c.killed) })
 	c.signal(unix.SIGKILL)
-	c.process.SignalFamily(unix.SIGKILL)
+	// An empty group is what is wanted. Strays are looked for when the worker has
+	// ended: a look at every process for each of a thousand workers would stop the loop.
+	_ = c.process.SignalGroup(unix.SIGKILL)
 }
 
 // close gives back what the child held, after its exit was reported. The error
