@@ -20,7 +20,9 @@ import (
 //	welcome  version u16, slot u32, incarnation u64, generation u64, settings (the rest)
 //	drain    deadline i64
 //	leaving  reason (the rest)
-//	ready, serve, left: empty
+//	watch    slot u32
+//	watched  slot u32
+//	ready, serve, listening, left: empty
 const (
 	magic            = "pfrk"
 	versionOffset    = 4
@@ -69,7 +71,11 @@ func appendBody(dst []byte, m Message) []byte {
 		dst = wire.AppendUint64(dst, uint64(m.Deadline))
 	case Leaving:
 		dst = append(dst, m.Reason...)
-	case Ready, Serve, Left: // nothing to say beyond the kind
+	case Watch:
+		dst = wire.AppendUint32(dst, m.Slot)
+	case Watched:
+		dst = wire.AppendUint32(dst, m.Slot)
+	case Ready, Serve, Listening, Left: // nothing to say beyond the kind
 	}
 	return dst
 }
@@ -150,6 +156,12 @@ func (r *reader) message(kind Kind) Message {
 		return Left{}
 	case KindLeaving:
 		return Leaving{Reason: string(r.remainder())}
+	case KindListening:
+		return Listening{}
+	case KindWatch:
+		return Watch{Slot: r.uint32()}
+	case KindWatched:
+		return Watched{Slot: r.uint32()}
 	}
 	return nil
 }

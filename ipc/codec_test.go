@@ -30,6 +30,9 @@ var examples = []struct {
 	{"left", Left{}},
 	{"leaving", Leaving{Reason: "SIGTERM – direkt gesendet"}},
 	{"leaving-silent", Leaving{}},
+	{"listening", Listening{}},
+	{"watch", Watch{Slot: 1023}},
+	{"watched", Watched{Slot: 1}},
 }
 
 func TestGoldenBytes(t *testing.T) {
@@ -110,6 +113,8 @@ func TestAppendMessageRefuses(t *testing.T) {
 		{"welcome to the unknown", Welcome{Version: Version + 1}, "welcome to version 2"},
 		{"settings too long", Welcome{Version: 1, Settings: make([]byte, SettingsMax+1)}, "limit 16384"},
 		{"drain before the boot", Drain{Deadline: -5}, "drain until -5"},
+		{"watch of a slot that cannot be", Watch{Slot: SlotsMax}, "slot 1024 (limit 1024)"},
+		{"watched, likewise", Watched{Slot: 1 << 31}, "slot 2147483648 (limit 1024)"},
 		{"reason too long", Leaving{Reason: strings.Repeat("x", TextMax+1)}, "limit 4096"},
 		{"reason not UTF-8", Leaving{Reason: "\xff"}, "not valid UTF-8"},
 	} {
@@ -135,7 +140,7 @@ func TestDecodeMessageRefuses(t *testing.T) {
 		{"version 0", "pfrk\x00\x00\x03\x00\x00\x00\x00\x00", "version 0"},
 		{"next version", "pfrk\x02\x00\x03\x00\x00\x00\x00\x00", "version 2"},
 		{"kind 0", "pfrk\x01\x00\x00\x00\x00\x00\x00\x00", "kind 0"},
-		{"next kind", "pfrk\x01\x00\x08\x00\x00\x00\x00\x00", "kind 8"},
+		{"next kind", "pfrk\x01\x00\x0b\x00\x00\x00\x00\x00", "kind 11"},
 		{"body cut", hello[:len(hello)-1], "7 bytes announced as 8"},
 		{"body longer than announced", ready + "x", "1 bytes announced as 0"},
 		{"huge announcement", "pfrk\x01\x00\x03\x00\xff\xff\xff\xff", "announced as 4294967295"},

@@ -85,8 +85,8 @@ func (c *Conn) Close() error {
 }
 
 // Send sends one message whole or not at all, and never waits. The caller keeps
-// fds: the peer gets copies, and there are exactly as many as the kind of the
-// message asks for. Errors wrap ErrFull when it is worth trying again later,
+// fds: the peer gets copies, and there are as many as the kind of the message
+// asks for. Errors wrap ErrFull when it is worth trying again later,
 // os.ErrClosed when this end is closed or the peer has gone, and *ProtocolError
 // when the message may not travel.
 func (c *Conn) Send(m Message, fds ...int) error {
@@ -94,8 +94,8 @@ func (c *Conn) Send(m Message, fds ...int) error {
 	if err != nil {
 		return err
 	}
-	if len(fds) != m.kind().fds() {
-		return fmt.Errorf("send %s: %w", m.kind(), violation("%d descriptors, not %d", len(fds), m.kind().fds()))
+	if want := m.kind().fds(); !want.allows(len(fds)) {
+		return fmt.Errorf("send %s: %w", m.kind(), violation("%d descriptors, not %v", len(fds), want))
 	}
 	var rights []byte
 	if len(fds) > 0 {
@@ -235,8 +235,8 @@ func openPacket(packet []byte, flags, fds int) (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want := m.kind().fds(); fds != want {
-		return nil, violation("%s with %d descriptors, not %d", m.kind(), fds, want)
+	if want := m.kind().fds(); !want.allows(fds) {
+		return nil, violation("%s with %d descriptors, not %v", m.kind(), fds, want)
 	}
 	return m, nil
 }

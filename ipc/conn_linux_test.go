@@ -26,6 +26,9 @@ func TestConversation(t *testing.T) {
 		{worker, master, helloExample},
 		{worker, master, Ready{}},
 		{master, worker, Serve{}},
+		{worker, master, Listening{}},
+		{master, worker, Watch{Slot: 3}},
+		{worker, master, Watched{Slot: 3}},
 		{master, worker, Drain{Deadline: 99}},
 		{worker, master, Leaving{Reason: "SIGTERM"}},
 		{worker, master, Left{}},
@@ -42,7 +45,7 @@ func TestLargestMessagePasses(t *testing.T) {
 	master, worker := mustPair(t)
 	settings := bytes.Repeat([]byte("x"), SettingsMax)
 	_, write := mustPipe(t)
-	mustSend(t, master, Welcome{Version: Version, Settings: settings}, int(write.Fd()))
+	mustSend(t, master, Welcome{Version: Version, Settings: settings}, repeated(int(write.Fd()), 2)...)
 	m, files := mustReceiveFiles(t, worker)
 	closeFiles(files)
 	if got := m.(Welcome).Settings; !bytes.Equal(got, settings) {
@@ -54,14 +57,14 @@ func TestDescriptorTravels(t *testing.T) {
 	t.Parallel()
 	master, worker := mustPair(t)
 	read, write := mustPipe(t)
-	mustSend(t, master, Welcome{Version: Version}, int(write.Fd()))
+	mustSend(t, master, Welcome{Version: Version}, repeated(int(write.Fd()), 2)...)
 	if err := write.Close(); err != nil {
 		t.Fatal(err)
 	}
 
 	_, files := mustReceiveFiles(t, worker)
-	if len(files) != 1 {
-		t.Fatalf("%d files came, want 1", len(files))
+	if len(files) != 2 {
+		t.Fatalf("%d files came, want 2", len(files))
 	}
 	if !closedOnExec(t, int(files[0].Fd())) {
 		t.Error("the received descriptor would leak into a child")
@@ -73,6 +76,21 @@ func TestDescriptorTravels(t *testing.T) {
 	got, err := io.ReadAll(read) // ends, because both write ends are closed
 	if want := "through the pipe"; err != nil || string(got) != want {
 		t.Errorf("the pipe says %q, %v, want %q", got, err, want)
+	}
+}
+
+// TestWatchBringsAnyNumber of sockets: none, or all that fit.
+func TestWatchBringsAnyNumber(t *testing.T) {
+	t.Parallel()
+	master, worker := mustPair(t)
+	_, write := mustPipe(t)
+	for _, want := range []int{0, 1, FDsMax} {
+		mustSend(t, master, Watch{Slot: 1}, repeated(int(write.Fd()), want)...)
+		m, files := mustReceiveFiles(t, worker)
+		if m != (Watch{Slot: 1}) || len(files) != want {
+			t.Errorf("received %#v with %d files, want %d", m, len(files), want)
+		}
+		closeFiles(files)
 	}
 }
 
@@ -93,8 +111,8 @@ func TestReceiveRefuses(t *testing.T) {
 		{"oversize", make([]byte, MessageMax+1), 0, "more than 65536 bytes"},
 		{"oversize with descriptors", make([]byte, MessageMax+1), 2, "more than 65536 bytes"},
 		{"hello with a descriptor", hello, 1, "hello with 1 descriptors, not 0"},
-		{"welcome without", welcome, 0, "welcome with 0 descriptors, not 1"},
-		{"welcome with two", welcome, 2, "welcome with 2 descriptors, not 1"},
+		{"welcome without", welcome, 0, "welcome with 0 descriptors, not 2"},
+		{"welcome with three", welcome, 3, "welcome with 3 descriptors, not 2"},
 		{"as many as the kernel passes", hello, FDsMax, "hello with 253 descriptors"},
 		{"descriptors alone", nil, 1, "shorter than its header"},
 	} {
@@ -169,7 +187,7 @@ func TestSendRefusesWrongDescriptorCounts(t *testing.T) {
 	t.Parallel()
 	master, _ := mustPair(t)
 	mustBeViolation(t, master.Send(Serve{}, 0), "1 descriptors, not 0")
-	mustBeViolation(t, master.Send(Welcome{Version: Version}), "0 descriptors, not 1")
+	mustBeViolation(t, master.Send(Welcome{Version: Version}), "0 descriptors, not 2")
 	mustBeViolation(t, master.Send(Drain{Deadline: -1}), "drain until -1")
 }
 

@@ -12,11 +12,17 @@
 //	  │ Hello    versions it speaks, its PID   │
 //	  ├───────────────────────────────────────►│
 //	  │      Welcome  who it is, its settings, │
-//	  │◄───────────── and a scoreboard (1 fd) ─┤
+//	  │◄──────── its scoreboard and the bell ──┤
 //	  │ Ready    it could accept now           │
 //	  ├───────────────────────────────────────►│
 //	  │      Serve    its generation is whole: │
 //	  │◄────────────────────── accept from now ┤
+//	  │ Listening  its own sockets are in its  │
+//	  ├─ loop ────────────────────────────────►│
+//	  │      Watch   those of a sibling's slot │
+//	  │◄─────── (0 to 253 fds), again and again┤
+//	  │ Watched  they are in the loop, too     │
+//	  ├───────────────────────────────────────►│
 //	  │                 ...                    │
 //	  │ Leaving  it drains of its own accord   │
 //	  ├ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ►│

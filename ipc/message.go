@@ -21,6 +21,7 @@ const (
 	SettingsMax = 16 << 10 // bytes of Welcome.Settings
 	TextMax     = 4096     // bytes of any text, which is valid UTF-8
 	FDsMax      = 253      // descriptors with one message: SCM_MAX_FD, unix(7)
+	SlotsMax    = 1024     // slots of a master
 )
 
 // Kind is the type of a message on the wire. A number once given is never
@@ -36,10 +37,14 @@ const (
 	KindDrain   Kind = 5
 	KindLeft    Kind = 6
 	KindLeaving Kind = 7
+
+	KindListening Kind = 8
+	KindWatch     Kind = 9
+	KindWatched   Kind = 10
 )
 
 // Message is one of the structs below, as a value: Hello, Welcome, Ready, Serve,
-// Drain, Left or Leaving. The set is closed.
+// Listening, Watch, Watched, Drain, Left or Leaving. The set is closed.
 type Message interface{ kind() Kind }
 
 // Hello is a worker's first message: which versions it speaks, and who it is.
@@ -48,8 +53,10 @@ type Hello struct {
 	PID                    int32 // in the worker's own PID namespace; for the log, never to signal
 }
 
-// Welcome is the master's answer to Hello. One descriptor travels with it: the
-// worker's scoreboard, for [OpenScoreboard].
+// Welcome is the master's answer to Hello. Two descriptors travel with it: the
+// worker's scoreboard, for [OpenScoreboard], and the bell, an eventfd(2) that all
+// workers of a master share. Whoever hears it ring looks into every queue that it
+// watches; nobody reads it, or the others would not hear it.
 type Welcome struct {
 	Version     uint16 // what both speak from now on
 	Slot        uint32
@@ -64,6 +71,19 @@ type Ready struct{}
 
 // Serve tells a worker to accept: every worker of its generation is ready.
 type Serve struct{}
+
+// Listening tells the master that the worker's own listening sockets are in its
+// loop. The kernel asks who came first, so siblings may come from now on.
+type Listening struct{}
+
+// Watch tells a worker to accept from the sockets of a sibling's slot, too: those
+// that travel with it, behind everybody who watches them already. They take the
+// place of the sockets that it has watched for that slot; without any, it lets go
+// of these. The answer is Watched.
+type Watch struct{ Slot uint32 }
+
+// Watched tells the master that what a Watch asked for has been done.
+type Watched struct{ Slot uint32 }
 
 // Drain tells a worker to finish what is in flight and to exit.
 type Drain struct {
@@ -88,6 +108,10 @@ func (Drain) kind() Kind   { return KindDrain }
 func (Left) kind() Kind    { return KindLeft }
 func (Leaving) kind() Kind { return KindLeaving }
 
+func (Listening) kind() Kind { return KindListening }
+func (Watch) kind() Kind     { return KindWatch }
+func (Watched) kind() Kind   { return KindWatched }
+
 // KindOf returns the kind of a message.
 func KindOf(m Message) Kind { return m.kind() }
 
@@ -108,17 +132,38 @@ func (k Kind) String() string {
 		return "left"
 	case KindLeaving:
 		return "leaving"
+	case KindListening:
+		return "listening"
+	case KindWatch:
+		return "watch"
+	case KindWatched:
+		return "watched"
 	}
 	return fmt.Sprintf("kind %d", uint16(k))
 }
 
-// fds returns how many descriptors travel with a message of this kind: exactly
-// so many, or the message is refused.
-func (k Kind) fds() int {
-	if k == KindWelcome {
-		return 1
+// fds returns how many descriptors travel with a message of this kind, or the
+// message is refused.
+func (k Kind) fds() fdCount {
+	switch k {
+	case KindWelcome:
+		return fdCount{2, 2}
+	case KindWatch:
+		return fdCount{0, FDsMax}
 	}
-	return 0
+	return fdCount{}
+}
+
+// fdCount is a number of descriptors.
+type fdCount struct{ least, most int }
+
+func (c fdCount) allows(n int) bool { return c.least <= n && n <= c.most }
+
+func (c fdCount) String() string {
+	if c.least == c.most {
+		return fmt.Sprint(c.least)
+	}
+	return fmt.Sprintf("%d to %d", c.least, c.most)
 }
 
 // Agree returns the newest version that both the sender of the Hello and this
@@ -153,7 +198,11 @@ func check(m Message) error {
 		return m.check()
 	case Leaving:
 		return m.check()
-	case Ready, Serve, Left:
+	case Watch:
+		return checkSlot(m.Slot)
+	case Watched:
+		return checkSlot(m.Slot)
+	case Ready, Serve, Listening, Left:
 		return nil
 	}
 	return violation("%T is no message", m)
@@ -175,6 +224,13 @@ func (m Welcome) check() error {
 	}
 	if len(m.Settings) > SettingsMax {
 		return violation("settings of %d bytes (limit %d)", len(m.Settings), SettingsMax)
+	}
+	return nil
+}
+
+func checkSlot(slot uint32) error {
+	if slot >= SlotsMax {
+		return violation("slot %d (limit %d)", slot, SlotsMax)
 	}
 	return nil
 }

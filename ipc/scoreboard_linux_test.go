@@ -49,8 +49,9 @@ func TestScoreboardTravels(t *testing.T) {
 	t.Parallel()
 	master, worker := mustPair(t)
 	board := mustScoreboard(t)
-	mustSend(t, master, Welcome{Version: Version}, board.FD())
+	mustSend(t, master, Welcome{Version: Version}, board.FD(), mustBell(t).FD())
 	_, files := mustReceiveFiles(t, worker)
+	defer closeFiles(files[1:])
 	opened, err := OpenScoreboard(files[0])
 	if err != nil {
 		t.Fatal(err)

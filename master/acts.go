@@ -27,6 +27,7 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 		m.with(a.ID, (*child).kill)
 	case supervise.Sample:
 		return m.sample()
+	case supervise.Watch, supervise.Unwatch, supervise.RingBell, supervise.LookAtQueues, supervise.EmptySlot:
 	case supervise.LoadConfig:
 		return m.loadConfig(a)
 	case supervise.OpenSockets:
@@ -118,7 +119,7 @@ func (m *master) programOf(cfg config.Config) []string {
 
 func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error) {
 	if len(cfg.Command) == 0 {
-		return newOurs(settingsFor(cfg))
+		return newOurs(settingsFor(cfg), m.bell)
 	}
 	// Somebody who tidies up may have removed the folder since the start. When it
 	// cannot be made, the socket cannot either, and says why.

@@ -34,7 +34,7 @@ var babblings = map[string]babbling{
 	"second-ready":       {packet: packet(1, ipc.KindReady, ""), want: "a second ready"},
 	"serve":              {packet: packet(1, ipc.KindServe, ""), want: "serve is the master's to say"},
 	"drain":              {packet: packet(1, ipc.KindDrain, "\x00\x00\x00\x00\x00\x00\x00\x00"), want: "drain is the master's to say"},
-	"welcome":            {packet: packet(1, ipc.KindWelcome, "\x01\x00"+strings.Repeat("\x00", 20)), fds: 1, want: "welcome is the master's to say"},
+	"welcome":            {packet: packet(1, ipc.KindWelcome, "\x01\x00"+strings.Repeat("\x00", 20)), fds: 2, want: "welcome is the master's to say"},
 	"oversize":           {packet: make([]byte, ipc.MessageMax+1), want: "more than 65536 bytes"},
 	"garbage-with-files": {packet: []byte("garbage"), fds: 100, want: "shorter than its header"},
 	"flood":              {packet: packet(1, ipc.KindLeft, ""), times: 20_000, want: "a second left"},

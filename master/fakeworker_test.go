@@ -170,6 +170,7 @@ func (w *worker) hello() {
 	if _, ok := m.(ipc.Welcome); !ok {
 		must(fmt.Errorf("%v in place of welcome", ipc.KindOf(m)))
 	}
+	must(files[1].Close()) // the bell: it watches nobody's queue
 	copied, err := unix.FcntlInt(files[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	must(err)
 	w.file = os.NewFile(uintptr(copied), "scoreboard")

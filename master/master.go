@@ -64,7 +64,8 @@ type master struct {
 	// The loop's own; others ask for it through loop.tasks.
 	loop         *loop
 	sockets      *sockets
-	trouble      string // what could not be done with the sockets; "": nothing
+	bell         *ipc.Bell // of all workers of our own
+	trouble      string    // what could not be done with the sockets; "": nothing
 	children     map[supervise.WorkerID]*child
 	configs      map[uint64]config.Config // by revision
 	speaks       map[string]bool          // commands whose workers have said READY=1
@@ -106,7 +107,7 @@ func Run(opts Options) (code int, err error) {
 	}
 	server, err := control.Serve(control.Config{Path: m.control, Lock: m.lock, Backend: m, Report: m.journal.report})
 	if err != nil {
-		return 1, errors.Join(err, m.sockets.close())
+		return 1, errors.Join(err, m.sockets.close(), m.bell.Close())
 	}
 	sigs.pass(m.goroutines.Go, m.post, m.ended)
 	end := m.loop.run()
@@ -206,6 +207,9 @@ func (m *master) prepare() error {
 	if err != nil {
 		return err
 	}
+	if m.bell, err = ipc.NewBell(); err != nil {
+		return errors.Join(fmt.Errorf("make the workers' bell: %w", err), inherited.Close())
+	}
 	target := m.keepConfig(m.opts.Config)
 	m.sockets = newSockets(inherited)
 	err = m.sockets.grow(target.Revision, m.opts.Config, target.Slots)
@@ -213,7 +217,7 @@ func (m *master) prepare() error {
 		m.loop.machine, err = supervise.New(supervise.Config{Target: target, Seed: uint64(ipc.Monotonic())})
 	}
 	if err != nil {
-		return errors.Join(err, m.sockets.close())
+		return errors.Join(err, m.sockets.close(), m.bell.Close())
 	}
 	if unused := m.sockets.unused(); len(unused) > 0 {
 		m.journal.note(supervise.Note{
@@ -242,6 +246,7 @@ func (m *master) goodbye(server *control.Server) {
 	defer cancel()
 	_ = server.Shutdown(ctx) // who has not read by now will not
 	m.waitForGoroutines(ctx)
+	_ = m.bell.Close() // the process ends; AFTER the last welcome
 }
 
 // waitForGoroutines gives the last output of the workers its time. What is open

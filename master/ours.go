@@ -18,7 +18,8 @@ type ours struct {
 	child    *child
 	conn     *ipc.Conn
 	board    *ipc.Scoreboard
-	theirs   *os.File // the worker's end of conn, until it has started
+	bell     *ipc.Bell // the master's
+	theirs   *os.File  // the worker's end of conn, until it has started
 	settings []byte
 	spoilt   bool // the scoreboard was overwritten, and that was said
 
@@ -26,7 +27,7 @@ type ours struct {
 	saidReady atomic.Bool
 }
 
-func newOurs(settings []byte) (*ours, error) {
+func newOurs(settings []byte, bell *ipc.Bell) (*ours, error) {
 	board, err := ipc.NewScoreboard()
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func newOurs(settings []byte) (*ours, error) {
 		board.Close()
 		return nil, err
 	}
-	return &ours{conn: mine, board: board, theirs: theirs, settings: settings}, nil
+	return &ours{conn: mine, board: board, bell: bell, theirs: theirs, settings: settings}, nil
 }
 
 func (o *ours) furnish(s *process.Spec) { s.IPC = o.theirs }
@@ -118,7 +119,7 @@ func (o *ours) welcome(h ipc.Hello) error {
 	return o.conn.Send(ipc.Welcome{
 		Version: version, Slot: uint32(id.Slot), Incarnation: id.Incarnation,
 		Generation: o.child.generation, Settings: o.settings,
-	}, o.board.FD())
+	}, o.board.FD(), o.bell.FD())
 }
 
 func (o *ours) serve() error {

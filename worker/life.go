@@ -41,6 +41,7 @@ type life struct {
 	state    state
 	settings ipc.Settings
 	board    *ipc.Scoreboard // the engine's from Welcome on, until engineEnded
+	bell     *os.File        // likewise
 
 	engine      engine        // nil while starting
 	engineEnded chan struct{} // nil while starting, closed when Run has returned
@@ -102,6 +103,9 @@ func (l *life) end() {
 	if l.board != nil {
 		_ = l.board.Close() // the process ends: nobody could use the error
 	}
+	if l.bell != nil {
+		_ = l.bell.Close() // nothing was written to it
+	}
 	close(l.endC)
 	_ = l.conn.Close() // os.ErrClosed when the master was lost
 	l.receiver.Wait()
@@ -116,7 +120,7 @@ func (l *life) hear(r received) error {
 	switch m := r.message.(type) {
 	case ipc.Welcome:
 		if l.state == starting {
-			return l.becomeStandby(m, r.files[0]) // ipc promises that there is one
+			return l.becomeStandby(m, r.files[0], r.files[1]) // ipc promises that they are there
 		}
 	case ipc.Serve:
 		switch l.state {
@@ -145,7 +149,8 @@ func (l *life) leave(s os.Signal) {
 
 // becomeStandby learns from the Welcome who this worker is, starts the engine
 // without any listening socket, and tells the master that it could serve.
-func (l *life) becomeStandby(w ipc.Welcome, board *os.File) error {
+func (l *life) becomeStandby(w ipc.Welcome, board, bell *os.File) error {
+	l.bell = bell
 	var err error
 	if l.board, err = ipc.OpenScoreboard(board); err != nil {
 		return err

@@ -64,6 +64,7 @@ type child struct {
 	conn   *ipc.Conn
 	fd     int // the same end: for what ipc would not send
 	board  *ipc.Scoreboard
+	bell   *ipc.Bell
 }
 
 // start starts a worker on a listening socket, as the master does, and says
@@ -71,7 +72,7 @@ type child struct {
 func start(t testing.TB, listener *os.File) *child {
 	t.Helper()
 	mine, theirs := mustSocketpair(t)
-	c := &child{fd: mine, board: mustScoreboard(t)}
+	c := &child{fd: mine, board: mustScoreboard(t), bell: mustBell(t)}
 	var err error
 	if c.conn, err = ipc.Open(mine); err != nil {
 		t.Fatal(err)
@@ -126,7 +127,7 @@ func (c *child) standby(t testing.TB, settings ipc.Settings) *child {
 func (c *child) welcome(t testing.TB, settings []byte) {
 	t.Helper()
 	welcome := ipc.Welcome{Version: ipc.Version, Slot: 2, Incarnation: 5, Generation: 3, Settings: settings}
-	if err := c.conn.Send(welcome, c.board.FD()); err != nil {
+	if err := c.conn.Send(welcome, c.board.FD(), c.bell.FD()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -286,6 +287,20 @@ func mustScoreboard(t testing.TB) *ipc.Scoreboard {
 		}
 	})
 	return board
+}
+
+func mustBell(t testing.TB) *ipc.Bell {
+	t.Helper()
+	bell, err := ipc.NewBell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := bell.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return bell
 }
 
 func mustSocketpair(t testing.TB) (mine int, theirs *os.File) {

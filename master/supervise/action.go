@@ -34,6 +34,27 @@ type (
 	// Kill sends SIGKILL to the worker and to its process group.
 	Kill struct{ ID WorkerID }
 
+	// Watch tells a worker of our own to accept from the sockets of another slot
+	// too, behind everybody who watches them now, and also when it watches them
+	// already. The shell answers with WorkerSaidWatched; until then no other
+	// Watch or Unwatch of the slot goes to that worker.
+	Watch struct {
+		ID   WorkerID
+		Slot int
+	}
+
+	// Unwatch ends Watch. It comes BEFORE CloseSlot.
+	Unwatch struct {
+		ID   WorkerID
+		Slot int
+	}
+
+	// RingBell has every worker of our own look into all queues that it watches.
+	RingBell struct{}
+
+	// LookAtQueues asks how many connections wait in each slot.
+	LookAtQueues struct{}
+
 	// Sample asks for the heartbeats of all workers.
 	Sample struct{}
 )
@@ -50,6 +71,14 @@ type (
 		Generation uint64
 		Revision   uint64
 		Slots      int
+	}
+
+	// EmptySlot asks to be told when nothing waits in the sockets of the highest
+	// slot any more, which gets no new connections; at Deadline at the latest. The
+	// shell answers with SlotEmptied.
+	EmptySlot struct {
+		Slot     int
+		Deadline Time
 	}
 
 	// CloseSlot closes the sockets of the highest slot. It comes AFTER the
@@ -107,6 +136,11 @@ func (Drain) action()          {}
 func (Abort) action()          {}
 func (Kill) action()           {}
 func (Sample) action()         {}
+func (Watch) action()          {}
+func (Unwatch) action()        {}
+func (RingBell) action()       {}
+func (LookAtQueues) action()   {}
+func (EmptySlot) action()      {}
 func (LoadConfig) action()     {}
 func (OpenSockets) action()    {}
 func (CloseSlot) action()      {}

@@ -115,6 +115,16 @@ type (
 	// WorkerSaidReady says that the worker could accept.
 	WorkerSaidReady struct{ ID WorkerID }
 
+	// WorkerSaidListening says that the worker's own listening sockets are in its
+	// loop: whoever watches them from now on stands behind it.
+	WorkerSaidListening struct{ ID WorkerID }
+
+	// WorkerSaidWatched answers Watch and Unwatch: it is done.
+	WorkerSaidWatched struct {
+		ID   WorkerID
+		Slot int
+	}
+
 	// WorkerSaidLeaving says that the worker drains of its own accord.
 	WorkerSaidLeaving struct {
 		ID     WorkerID
@@ -157,6 +167,26 @@ type (
 		Words  string // the last words on its stderr, may be empty
 	}
 
+	// QueuesSampled answers LookAtQueues: how many connections wait in the sockets
+	// of each slot, by number, and whether the service has done anything since the
+	// last look.
+	QueuesSampled struct {
+		Waiting []int
+		Moved   bool
+	}
+
+	// SocketsMended says that a slot's sockets had been shut down by somebody and
+	// listen again; whoever watched them does not any more.
+	SocketsMended struct{ Slot int }
+
+	// SlotEmptied answers EmptySlot with the same Deadline. Left is how many
+	// connections still wait in its sockets: nobody has taken them.
+	SlotEmptied struct {
+		Slot     int
+		Deadline Time
+		Left     int
+	}
+
 	// HeartbeatsSampled answers Sample. Workers without a heartbeat (foreign
 	// programs, unreadable scoreboards) are not in it.
 	HeartbeatsSampled struct{ Beats []Beat }
@@ -186,6 +216,7 @@ const (
 	SIGUSR1
 	SIGUSR2
 	SIGWINCH
+	SIGCHLD
 )
 
 // Terminal tells whether the master had, and still has, a controlling terminal.
@@ -198,28 +229,33 @@ const (
 	TerminalGone // started on one that was closed since
 )
 
-func (Started) event()            {}
-func (Tick) event()               {}
-func (SignalReceived) event()     {}
-func (ConfigLoaded) event()       {}
-func (ConfigRefused) event()      {}
-func (SocketsOpened) event()      {}
-func (SocketsFailed) event()      {}
-func (ReloadRequested) event()    {}
-func (ScaleRequested) event()     {}
-func (RecycleRequested) event()   {}
-func (UpgradeRequested) event()   {}
-func (ReopenRequested) event()    {}
-func (StopRequested) event()      {}
-func (CallerLeft) event()         {}
-func (WorkerSpawned) event()      {}
-func (SpawnFailed) event()        {}
-func (WorkerSaidReady) event()    {}
-func (WorkerSaidLeaving) event()  {}
-func (WorkerSaidLeft) event()     {}
-func (WorkerMisbehaved) event()   {}
-func (WorkerSpoke) event()        {}
-func (WorkerAskedForTime) event() {}
-func (WorkerGaveUp) event()       {}
-func (WorkerExited) event()       {}
-func (HeartbeatsSampled) event()  {}
+func (Started) event()             {}
+func (Tick) event()                {}
+func (SignalReceived) event()      {}
+func (ConfigLoaded) event()        {}
+func (ConfigRefused) event()       {}
+func (SocketsOpened) event()       {}
+func (SocketsFailed) event()       {}
+func (ReloadRequested) event()     {}
+func (ScaleRequested) event()      {}
+func (RecycleRequested) event()    {}
+func (UpgradeRequested) event()    {}
+func (ReopenRequested) event()     {}
+func (StopRequested) event()       {}
+func (CallerLeft) event()          {}
+func (WorkerSpawned) event()       {}
+func (SpawnFailed) event()         {}
+func (WorkerSaidReady) event()     {}
+func (WorkerSaidLeaving) event()   {}
+func (WorkerSaidLeft) event()      {}
+func (WorkerMisbehaved) event()    {}
+func (WorkerSpoke) event()         {}
+func (WorkerAskedForTime) event()  {}
+func (WorkerGaveUp) event()        {}
+func (WorkerExited) event()        {}
+func (WorkerSaidListening) event() {}
+func (WorkerSaidWatched) event()   {}
+func (QueuesSampled) event()       {}
+func (SocketsMended) event()       {}
+func (SlotEmptied) event()         {}
+func (HeartbeatsSampled) event()   {}

@@ -157,6 +157,7 @@ func (m *Machine) handle(ev Event) {
 		m.workerAskedForTime(ev)
 	case WorkerGaveUp:
 		m.workerGaveUp(ev)
+	case WorkerSaidListening, WorkerSaidWatched, QueuesSampled, SocketsMended, SlotEmptied:
 	case WorkerExited:
 		m.workerExited(ev)
 	case HeartbeatsSampled:

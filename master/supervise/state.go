@@ -75,6 +75,13 @@ type Target struct {
 	DrainTimeout time.Duration `json:"drain_timeout"` // drain to exit
 	HangTimeout  time.Duration `json:"hang_timeout"`  // heartbeat standing still
 
+	// Own says that the workers are our own: they hear the bell, and may be told
+	// to watch.
+	Own bool `json:"own"`
+	// Helpers is how many siblings watch each slot's sockets; workers that are not
+	// our own cannot be told to.
+	Helpers int `json:"helpers"`
+
 	// ReadyAfter counts a worker as ready that has lived for so long, also when
 	// it says nothing; 0: it has to say it.
 	ReadyAfter time.Duration `json:"ready_after"`

@@ -42,6 +42,11 @@ type Config struct {
 	// longest message that its handler may want to see whole. 0: 64 KiB.
 	MaxInput int
 
+	// Bell is a descriptor that calls this loop and others, usually an eventfd(2):
+	// every write to it makes each of them look into all the queues that it
+	// watches. It is the caller's, and never read. 0: none.
+	Bell int
+
 	// Poller waits for readiness; the loop takes ownership. nil: epoll.
 	Poller Poller
 
@@ -52,6 +57,8 @@ type Config struct {
 	Beat func(now int64)
 	// Accepted is called with the number of connections just accepted.
 	Accepted func(n int)
+	// Helped is called with how many of those came from a sibling's queue.
+	Helped func(n int)
 	// Connections is called with the number of open connections whenever it
 	// has changed, at most once a turn.
 	Connections func(n int)
