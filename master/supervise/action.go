@@ -43,7 +43,8 @@ type (
 		Slot int
 	}
 
-	// Unwatch ends Watch. It comes BEFORE CloseSlot.
+	// Unwatch ends Watch; the answer is the same. It comes BEFORE CloseSlot, or
+	// long after it when the worker had not answered before.
 	Unwatch struct {
 		ID   WorkerID
 		Slot int
@@ -73,16 +74,17 @@ type (
 		Slots      int
 	}
 
-	// EmptySlot asks to be told when nothing waits in the sockets of the highest
-	// slot any more, which gets no new connections; at Deadline at the latest. The
-	// shell answers with SlotEmptied.
+	// EmptySlot asks to be told when nothing waits in the sockets of a retiring
+	// slot any more, which gets no new connections and has no worker; at Deadline
+	// at the latest. The shell answers with SlotEmptied. Several may be under way,
+	// and a slot may be wanted again before its answer.
 	EmptySlot struct {
 		Slot     int
 		Deadline Time
 	}
 
 	// CloseSlot closes the sockets of the highest slot. It comes AFTER the
-	// slot's last worker has gone.
+	// slot's last worker has gone, and unless the master stops AFTER SlotEmptied.
 	CloseSlot struct{ Slot int }
 
 	// AbandonSockets says that a change to the revision was rolled back: those

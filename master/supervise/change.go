@@ -44,7 +44,7 @@ func (m *Machine) begin(c *change) {
 			m.leave(s, s.Coming, "a "+string(c.Kind)+" began")
 		}
 		if s.Number < c.Slots {
-			s.Retiring = false // BEFORE OpenSockets: what it finds open must stay so
+			s.stay() // BEFORE OpenSockets: what it finds open must stay so
 		}
 	}
 	c.Generation = m.Generation

@@ -106,7 +106,13 @@ func (m *Machine) checkSlot(s *slot) error {
 	if err := m.checkPurpose(s); err != nil {
 		return err
 	}
+	if err := m.checkRetiring(s); err != nil {
+		return err
+	}
 	for _, w := range s.workers() {
+		if err := m.checkHelp(w); err != nil {
+			return fmt.Errorf("I9: worker %v %w", w.ID, err)
+		}
 		switch {
 		case w.ID.Slot != s.Number:
 			return fmt.Errorf("worker %v is in the wrong slot", w.ID)
@@ -182,6 +188,61 @@ func (m *Machine) checkComing(s *slot) error {
 		return fmt.Errorf("I8: somebody comes who is not of the %s under way", c.Kind)
 	case hadItsTurn && s.Coming == nil && (s.Serving == nil || s.Serving.Generation != c.Generation):
 		return fmt.Errorf("L1: nobody comes, and the %s waits for somebody", c.Kind)
+	}
+	return nil
+}
+
+// checkRetiring checks that a slot is emptied when, and only when, it is of no use.
+func (m *Machine) checkRetiring(s *slot) error {
+	unused := s.Retiring && s.empty()
+	switch {
+	case s.EmptyBy != 0 && !unused:
+		return fmt.Errorf("I10: it is emptied and may still be needed")
+	case s.Emptied && s.EmptyBy == 0 || s.LeftBehind != 0 && !s.Emptied:
+		return fmt.Errorf("I10: it was emptied unasked")
+	case unused && s.EmptyBy == 0 && (m.Phase == running || m.Phase == drained):
+		return fmt.Errorf("L1: nobody has asked for its end")
+	}
+	return nil
+}
+
+// checkHelp checks what a worker watches.
+func (m *Machine) checkHelp(w *worker) error {
+	switch {
+	case (w.Listens || w.Deaf) && w.State != Ready:
+		return fmt.Errorf("listens or is deaf, and does not serve")
+	case len(w.Watches) > 0 && (!w.Listens || w.Deaf):
+		return fmt.Errorf("watches others and does not listen")
+	case len(w.Watches) > watchesMax:
+		return fmt.Errorf("watches %d slots, more than %d", len(w.Watches), watchesMax)
+	}
+	for i, had := range w.Watches {
+		if err := m.checkWatch(w, had); err != nil {
+			return fmt.Errorf("and slot %d: %w", had.Slot, err)
+		}
+		if watchOf(w, had.Slot) != i {
+			return fmt.Errorf("and slot %d: it watches it twice", had.Slot)
+		}
+	}
+	return nil
+}
+
+func (m *Machine) checkWatch(w *worker, had watch) error {
+	there := had.Slot < len(m.Slots)
+	switch {
+	case had.Slot < 0 || had.Slot >= SlotsMax || had.Slot == w.ID.Slot:
+		return fmt.Errorf("that is no sibling's")
+	case !there && !had.Ending && !had.Stale:
+		return fmt.Errorf("it has closed, and nobody says so")
+	case had.Ending && !had.Asked:
+		return fmt.Errorf("it lets go of it unasked")
+	case had.Asked:
+		return nil
+	case !m.helps(w, had.Slot):
+		return fmt.Errorf("it should not watch it, and nobody says so")
+	}
+	if owner, _ := m.listener(had.Slot); owner != 0 && (had.Stale || had.Owner != owner) {
+		return fmt.Errorf("it stands before the owner, incarnation %d, and nobody says so", owner)
 	}
 	return nil
 }

@@ -69,6 +69,27 @@ func TestCheckFindsBrokenInvariants(t *testing.T) {
 		{"before its sockets", reloading, func(m *Machine) { m.Change.Opening = true }, "before its sockets"},
 		{"retiring too soon", running2, func(m *Machine) { m.Slots[1].Retiring = true }, "it retires: true, and 2 slots are wanted"},
 		{"a slot misnumbered", running2, func(m *Machine) { m.Slots[1].Number = 0 }, "slot 1 is missing or numbered otherwise"},
+		{"listening before it serves", reloading, func(m *Machine) { m.Slots[0].Coming.Listens = true }, "I9: worker {0 3} listens or is deaf"},
+		{"watching before it listens", running3, func(m *Machine) { m.Slots[0].Serving.Listens = false }, "I9: worker {0 1} watches others"},
+		{"watching and deaf", running3, func(m *Machine) { m.Slots[0].Serving.Deaf = true }, "I9: worker {0 1} watches others"},
+		{"watching its own slot", running3, func(m *Machine) { m.Slots[0].Serving.Watches[0].Slot = 0 }, "and slot 0: that is no sibling's"},
+		{"watching nothing", running3, func(m *Machine) { m.Slots[0].Serving.Watches[0].Slot = -1 }, "and slot -1: that is no sibling's"},
+		{"watching twice", running3, func(m *Machine) {
+			w := m.Slots[0].Serving
+			w.Watches = append(w.Watches, w.Watches[0])
+		}, "it watches it twice"},
+		{"watching too many", running3, func(m *Machine) { m.Slots[0].Serving.Watches = make([]watch, watchesMax+1) }, "more than 48"},
+		{"watching what has closed", running3, func(m *Machine) { m.Slots[0].Serving.Watches[0] = watch{Slot: 3, Asked: true} }, "it has closed"},
+		{"letting go unasked", running3, func(m *Machine) { m.Slots[0].Serving.Watches[0].Ending = true }, "lets go of it unasked"},
+		{"watching a stranger", running3, func(m *Machine) { m.Slots[0].Serving.Watches[0].Slot = 2 }, "should not watch it"},
+		{"watching although nobody should", running3, func(m *Machine) { m.Target.Helpers = 0 }, "should not watch it"},
+		{"standing before the owner", running3, func(m *Machine) { m.Slots[0].Serving.Watches[0].Owner = 0 }, "stands before the owner, incarnation 2"},
+		{"watching old sockets", running3, func(m *Machine) { m.Slots[0].Serving.Watches[0].Stale = true }, "stands before the owner, incarnation 2"},
+		{"emptied while wanted", running2, func(m *Machine) { m.Slots[1].EmptyBy = 1 }, "I10: it is emptied and may"},
+		{"emptied unasked", running2, func(m *Machine) { m.Slots[1].Emptied = true }, "I10: it was emptied unasked"},
+		{"left behind before it was emptied", running2, func(m *Machine) { m.Slots[1].LeftBehind = 1 }, "I10: it was emptied unasked"},
+		{"never emptied", running2 + "slots empty slowly\nscale #1 1\neverybody gone", func(m *Machine) { m.Slots[1].EmptyBy = 0 }, "L1: nobody has asked for its end"},
+
 		{"a worker astray", running2, func(m *Machine) { m.Slots[0].Serving.ID.Slot = 1 }, "in the wrong slot"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -90,6 +111,7 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 	t.Parallel()
 	id, next := WorkerID{0, 1}, WorkerID{0, 2}
 	open := func(w *witness) { w.asked, w.opened = 1, 1 }
+	helped := func(w *witness) { w.opened, w.living[id], w.help.listens[id] = 2, serve, 1 }
 	for _, tc := range []struct {
 		name    string
 		before  func(*witness)
@@ -110,6 +132,22 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 		{"forgotten while needed", open, []Action{Spawn{ID: id, Revision: 3}, ForgetRevision{Revision: 3}}, "still lives"},
 		{"forgotten twice", open, []Action{ForgetRevision{Revision: 3}, ForgetRevision{Revision: 3}}, "already forgotten"},
 		{"spawned of what is forgotten", open, []Action{ForgetRevision{Revision: 3}, Spawn{ID: id, Revision: 3}}, "revision 3 is forgotten"},
+		{"watching its own slot", helped, []Action{Watch{ID: id, Slot: 0}}, "own slot"},
+		{"watching before it listens", func(w *witness) { w.opened, w.living[id] = 2, serve }, []Action{Watch{ID: id, Slot: 1}}, "does not listen"},
+		{"watching while it leaves", helped, []Action{Drain{ID: id}, Watch{ID: id, Slot: 1}}, "does not listen"},
+		{"watching after it broke the protocol", func(w *witness) { helped(w); w.help.deaf[id] = true }, []Action{Watch{ID: id, Slot: 1}}, "does not listen"},
+		{"watching what is not there", helped, []Action{Watch{ID: id, Slot: 2}}, "no sockets"},
+		{"asked twice", helped, []Action{Watch{ID: id, Slot: 1}, Watch{ID: id, Slot: 1}}, "not answered yet"},
+		{"asked to let go before it has answered", helped, []Action{Watch{ID: id, Slot: 1}, Unwatch{ID: id, Slot: 1}}, "not answered yet"},
+		{"asked for what it does", func(w *witness) { helped(w); w.help.watches[pair{id, 1}] = entry{order: 9} }, []Action{Watch{ID: id, Slot: 1}}, "behind its owner"},
+		{"closed under a watcher", func(w *witness) {
+			helped(w)
+			w.help.watches[pair{id, 1}], w.help.emptied[1] = entry{order: 9}, true
+		}, []Action{CloseSlot{Slot: 1}}, "still watches it"},
+		{"closed before it was emptied", open, []Action{CloseSlot{}}, "I10: nobody has said"},
+		{"emptied twice", open, []Action{EmptySlot{}, EmptySlot{}}, "I10: it was asked before"},
+		{"emptied under a worker", open, []Action{Spawn{ID: id}, EmptySlot{}}, "I10: 0/1 is still"},
+		{"rung for nobody", open, []Action{RingBell{}}, "nobody hears it"},
 		{"answered unasked", open, []Action{Answer{Caller: 1}}, "nobody waits"},
 		{"something after Exit", open, []Action{Exit{}, Announce{}}, "I7"},
 		{"somebody forgotten", func(w *witness) { w.callers[1] = 1 }, []Action{Exit{}}, "still waits"},
@@ -124,6 +162,9 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 			for _, a := range tc.actions {
 				if err == nil {
 					err = w.see(a)
+				}
+				if err == nil {
+					err = w.help.see(a, w)
 				}
 			}
 			if err == nil {

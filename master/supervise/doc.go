@@ -22,7 +22,9 @@
 // worker said that it could accept. To drain is to stop accepting, finish and
 // exit; to retire is to drain a worker whose slot goes away; to recycle is to
 // replace one worker by another of the same generation; to roll back is to
-// drain what a failed change had started.
+// drain what a failed change had started. The owner of a slot is the worker in its
+// serving seat. A helper is a worker that watches a sibling's slot, which is to
+// have its sockets in its event loop, too. To listen is to have one's own there.
 //
 // # Seats and states
 //
@@ -75,6 +77,38 @@
 // recycle is to replace, and counts: a worker that breaks the protocol as soon
 // as it is ready must not become a spawn loop.
 //
+// # Helping
+//
+// Workers of our own (Target.Own) watch each other's slots, so that an idle one
+// takes what a busy, stopped or dead one does not. Each slot of those that are
+// wanted is watched by Target.Helpers of its siblings: those before it in the ring
+// of slots, whoever is in them. The kernel asks first who came first, so the order
+// in which sockets come into the loops is what is decided here.
+//
+//	           owner        listens               dies, successor listens
+//	             │             │                             │
+//	helper:      │  (waits)  Watch ──► asked ──► watches   Watch ──► asked ──► watches
+//	                                     Watched                       Watched
+//
+// A helper is asked to watch when it listens itself and the owner does, or when
+// nobody is ready there; an owner that does not come to listen is waited for for
+// listenGrace. It is asked again whenever another owner listens, and when the
+// sockets were mended, so that it stands behind. For each slot it has one ask at a time
+// to answer; what is right then is decided when it has. An answer to nothing breaks the
+// protocol, and who broke it (deaf) is neither asked nor counted on. Who is told
+// to leave lets go of everything by itself, and what it still says means nothing.
+//
+// A slot that retires keeps its watchers until it closes, and the workers that stay
+// next to it become watchers of the highest retiringHelped ones: its own may all
+// retire. When its last worker has gone the shell is asked for the end of its
+// queue (EmptySlot, at most emptyTimeout), however many there are; they close from
+// the top, after everybody was told to let go.
+//
+// A wake-up that was spent on a worker which then stopped or died is made up for
+// by the bell: everybody looks into all queues. It rings at SIGCHLD, at a worker's exit,
+// and when a look at the queues finds one that is not empty and was not at the
+// look before. Looks come every lookBusy, lookMoved or lookIdle.
+//
 // # Pauses
 //
 // When a deadline or a sample is late by more than pausedAfter, the master or
@@ -93,9 +127,13 @@
 //	I6 at most respawnMax replacements of a slot in respawnWindow
 //	I7 nothing happens after Exit
 //	I8 who comes is of the running change, or a recycled worker's successor; after a roll back nobody is left, and the generation is the old one
+//	I9 only who listens is asked to watch, never its own slot, and nothing while it has not answered;
+//	   whoever watches a slot was asked after its owner had listened, or is being asked again
+//	I10 a slot closes when nothing waits there or its time is over, unless the master stops
 //
 // # Liveness (checked by the simulation)
 //
 //	L1 when faults stop, every slot is Ready within a bound
 //	L2 StopRequested leads to Exit within drain-timeout and killTimeout
+//	L3 when faults stop, every slot is watched by as many siblings as it should be, all of them behind its owner
 package supervise

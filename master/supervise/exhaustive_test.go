@@ -21,6 +21,7 @@ func TestExhaustive(t *testing.T) {
 		{"from the start", "slots=2", "", 7},
 		{"all or nothing", "slots=2", "everybody ready\nwait 5s", 6},
 		{"rolling", "slots=2 surge=1", "everybody ready\nwait 5s", 6},
+		{"helping", "slots=3 own=yes helpers=1", "everybody ready\nwait 5s\nhelping slow", 5},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,6 +84,10 @@ func (x *explorer) take(n *node, events []Event) bool {
 			return false
 		}
 		done += len(actions)
+		switch ev.(type) {
+		case WorkerSaidListening, WorkerSaidWatched: // remembered, which is a difference
+			done++
+		}
 	}
 	return done > 0 && !n.w.exited
 }
@@ -145,6 +150,38 @@ var alphabet = []letter{
 	},
 	func(n *node) []Event { // somebody wants the last one to be recycled
 		return about(n.last(Ready), func(id WorkerID) Event { return RecycleRequested{ID: id, Reason: "old"} })
+	},
+	func(n *node) []Event { // the first who serves and does not listen does
+		for _, s := range n.m.Slots {
+			if w := s.Serving; w != nil && w.State == Ready && !w.Listens && n.m.Target.Own {
+				return []Event{WorkerSaidListening{ID: w.ID}}
+			}
+		}
+		return nil
+	},
+	func(n *node) []Event { // the first who was asked to watch or to let go answers
+		for _, s := range n.m.Slots {
+			for _, w := range s.workers() {
+				if i := slices.IndexFunc(w.Watches, func(had watch) bool { return had.Asked }); i >= 0 {
+					return []Event{WorkerSaidWatched{ID: w.ID, Slot: w.Watches[i].Slot}}
+				}
+			}
+		}
+		return nil
+	},
+	func(n *node) []Event { // the first slot of those that nobody is in is empty
+		for _, s := range n.m.Slots {
+			if s.EmptyBy != 0 && !s.Emptied {
+				return []Event{SlotEmptied{Slot: s.Number, Deadline: s.EmptyBy}}
+			}
+		}
+		return nil
+	},
+	func(n *node) []Event { // the last slot's sockets were shut down and mended
+		if !n.m.Target.Own {
+			return nil
+		}
+		return []Event{SocketsMended{Slot: len(n.m.Slots) - 1}}
 	},
 	func(n *node) []Event { return []Event{SignalReceived{Signal: SIGWINCH}} },
 	func(n *node) []Event { return []Event{StopRequested{Caller: 3}} },
@@ -212,6 +249,7 @@ func cloneWorker(w *worker) *worker {
 		return nil
 	}
 	copied := *w
+	copied.Watches = slices.Clone(w.Watches)
 	return &copied
 }
 

@@ -55,13 +55,15 @@ type task struct {
 	told         bool // to drain
 	killed       bool
 	hung         Time // since when its loop stands still; 0: it turns
-	heartless    bool // a foreign program
+	heartless    bool // some foreign programs
 	rare         bool // its heart is a watchdog
 	stubborn     bool // ignores drain and SIGABRT
 	dies         time.Duration
 	kills        int
 	neverReady   bool
 	talksAtDeath bool // says ready after SIGKILL
+	own          bool // speaks the master's protocol, and watches others
+	silent       bool // says neither Listening nor Watched
 }
 
 // plan is something that will happen.
@@ -112,6 +114,9 @@ func (k *kernel) newTarget() Target {
 	}
 	if k.random.IntN(3) == 0 {
 		t.ReadyAfter = k.between(100*time.Millisecond, time.Second)
+	}
+	if k.random.IntN(2) == 0 {
+		t.Own, t.Helpers = true, k.random.IntN(4)
 	}
 	return t
 }
@@ -217,6 +222,14 @@ func (k *kernel) perform(a Action) {
 		k.kill(k.tasks[a.ID])
 	case Sample: // as in the shell: AFTER what else was decided has been done
 		k.after(0, k.sample)
+	case LookAtQueues:
+		k.after(0, k.look)
+	case Watch:
+		k.answer(k.tasks[a.ID], a.Slot)
+	case Unwatch:
+		k.answer(k.tasks[a.ID], a.Slot)
+	case EmptySlot:
+		k.empty(a)
 	case LoadConfig:
 		k.load(a.Caller)
 	case OpenSockets:
@@ -254,7 +267,10 @@ func (k *kernel) spawn(id WorkerID) {
 		return
 	}
 	t := k.tasks[id]
-	t.heartless, t.stubborn = k.random.IntN(8) == 0, k.one(6)
+	_, w := k.m.find(id)
+	t.own = k.m.targetFor(w).Own
+	t.heartless, t.stubborn = !t.own && k.random.IntN(8) == 0, k.one(6)
+	t.silent = t.own && k.one(15)
 	t.talksAtDeath, t.rare = k.one(3), k.random.IntN(8) == 0
 	k.after(0, func() { k.tell(WorkerSpawned{ID: id, PID: int(id.Incarnation)}) })
 	k.life(t)
@@ -277,7 +293,7 @@ func (k *kernel) life(t *task) {
 		k.after(startUp/2, func() { k.speak(t) })
 	}
 	if k.one(12) {
-		k.after(startUp/2, func() { k.askForTime(t, k.one(3)) })
+		k.after(startUp/2, func() { k.askForTime(t, k.one(2)) })
 	}
 	if k.one(40) { // whatever it is doing then
 		k.after(k.between(0, 5*time.Second), func() { k.misbehave(t) })
@@ -345,6 +361,7 @@ func (k *kernel) sayReady(t *task) {
 // serve decides how long a process serves.
 func (k *kernel) serve(t *task) {
 	t.served = true
+	k.listen(t)
 	if !t.ready {
 		k.saw(livesUnready)
 	}
@@ -356,7 +373,7 @@ func (k *kernel) serve(t *task) {
 	case k.one(6):
 		k.after(k.between(time.Second, fateMax), func() { k.exit(t, "killed by SIGSEGV") })
 	case k.one(8):
-		k.after(k.between(0, 10*time.Second), func() { t.hung = k.now })
+		k.after(k.between(0, 10*time.Second), func() { k.hang(t) })
 	case k.one(8):
 		k.after(k.between(0, 10*time.Second), func() { k.leave(t) })
 	case k.one(8):
@@ -388,6 +405,7 @@ func (k *kernel) exit(t *task, reason string) {
 	if !k.alive(t) {
 		return
 	}
+	k.childChanged()
 	k.observeExit(t, reason)
 	delete(k.tasks, t.id)
 	k.dead = append(k.dead, t.id)

@@ -91,6 +91,23 @@ var verbs = []verb{
 	{"gave-up", "WORKER REASON: it calls itself broken", func(a []string) Event {
 		return WorkerGaveUp{ID: idOf(a[0]), Reason: rest(a, 1)}
 	}},
+	{"listening", "WORKER: its own sockets are in its loop", func(a []string) Event { return WorkerSaidListening{ID: idOf(a[0])} }},
+	{"watched", "WORKER SLOT: it watches the slot, or has let go of it", func(a []string) Event {
+		return WorkerSaidWatched{ID: idOf(a[0]), Slot: number(a[1])}
+	}},
+	{"looked", "NUMBER... [moved]: so many connections wait in the slots", func(a []string) Event {
+		var ev QueuesSampled
+		for _, word := range a {
+			if ev.Moved = word == "moved"; !ev.Moved {
+				ev.Waiting = append(ev.Waiting, number(word))
+			}
+		}
+		return ev
+	}},
+	{"mended", "SLOT: its sockets had been shut down, and listen again", func(a []string) Event { return SocketsMended{Slot: number(a[0])} }},
+	{"emptied", "SLOT TIME LEFT: so many wait there still; the time is that of empty slot", func(a []string) Event {
+		return SlotEmptied{Slot: number(a[0]), Deadline: epoch + durationOf(a[1]), Left: number(a[2])}
+	}},
 	{"sampled", "WORKER=VALUE[,rare]...: the heartbeats", func(a []string) Event {
 		var ev HeartbeatsSampled
 		for _, pair := range a {
@@ -134,6 +151,16 @@ func textOf(ev Event) string {
 		return line("stop", hash(ev.Caller), map[bool]string{true: "now"}[ev.Now])
 	case CallerLeft:
 		return line("left-caller", hash(ev.Caller))
+	case QueuesSampled:
+		words := []any{"looked"}
+		for _, n := range ev.Waiting {
+			words = append(words, n)
+		}
+		return line(append(words, map[bool]string{true: "moved"}[ev.Moved])...)
+	case SocketsMended:
+		return line("mended", ev.Slot)
+	case SlotEmptied:
+		return line("emptied", ev.Slot, ev.Deadline-epoch, ev.Left)
 	}
 	return workerEventText(ev)
 }
@@ -160,6 +187,10 @@ func workerEventText(ev Event) string {
 		return line("asked", ev.ID, timeoutText(ev.For))
 	case WorkerGaveUp:
 		return line("gave-up", ev.ID, ev.Reason)
+	case WorkerSaidListening:
+		return line("listening", ev.ID)
+	case WorkerSaidWatched:
+		return line("watched", ev.ID, ev.Slot)
 	case WorkerExited:
 		if ev.Words != "" {
 			return line("exited", ev.ID, ev.Reason, "|", ev.Words)
@@ -208,6 +239,16 @@ func actionText(a Action) string {
 		return "load config for " + hash(a.Caller)
 	case OpenSockets:
 		return fmt.Sprintf("open sockets of %s for generation %d, revision %d", slotCount(a.Slots), a.Generation, a.Revision)
+	case Watch:
+		return fmt.Sprintf("watch slot %d by %s", a.Slot, name(a.ID))
+	case Unwatch:
+		return fmt.Sprintf("unwatch slot %d by %s", a.Slot, name(a.ID))
+	case RingBell:
+		return "ring bell"
+	case LookAtQueues:
+		return "look at queues"
+	case EmptySlot:
+		return fmt.Sprintf("empty slot %d by %v", a.Slot, a.Deadline-epoch)
 	case CloseSlot:
 		return fmt.Sprintf("close slot %d", a.Slot)
 	case AbandonSockets:
@@ -250,7 +291,7 @@ var (
 	terminalNames = map[Terminal]string{TerminalNone: "", TerminalHere: "here", TerminalGone: "gone"}
 	signalNames   = map[Signal]string{
 		SIGHUP: "HUP", SIGINT: "INT", SIGQUIT: "QUIT", SIGTERM: "TERM", SIGTTIN: "TTIN",
-		SIGTTOU: "TTOU", SIGUSR1: "USR1", SIGUSR2: "USR2", SIGWINCH: "WINCH",
+		SIGTTOU: "TTOU", SIGUSR1: "USR1", SIGUSR2: "USR2", SIGWINCH: "WINCH", SIGCHLD: "CHLD",
 	}
 )
 
@@ -356,6 +397,10 @@ func targetOf(t Target, words []string) Target {
 			t.HangTimeout = durationOf(value)
 		case "ready":
 			t.ReadyAfter = durationOf(value)
+		case "own":
+			t.Own = value == "yes"
+		case "helpers":
+			t.Helpers = number(value)
 		default:
 			panic(fmt.Sprintf("a target has no %q", key))
 		}
@@ -372,6 +417,12 @@ func targetText(t Target) string {
 		t.Revision, t.Slots, surge, t.StartTimeout, t.DrainTimeout, t.HangTimeout)
 	if t.ReadyAfter > 0 {
 		text += fmt.Sprintf(" ready=%v", t.ReadyAfter)
+	}
+	if t.Own {
+		text += " own=yes"
+	}
+	if t.Helpers > 0 {
+		text += fmt.Sprintf(" helpers=%d", t.Helpers)
 	}
 	return text
 }

@@ -31,6 +31,7 @@ func (m *Machine) become(w *worker, to State, limit time.Duration, n Note) {
 		n.Text = "worker is " + to.String()
 	}
 	w.State, w.Since, w.Deadline, w.ReadyDue = to, m.now, 0, 0
+	w.Listens, w.Deaf, w.Watches = false, false, nil // who leaves lets go of everything by itself
 	if limit > 0 {
 		w.Deadline = m.now + limit
 	}
@@ -214,6 +215,7 @@ func (m *Machine) workerExited(ev WorkerExited) {
 		n.Reason += " before it served"
 	}
 	m.departed(s, w, n)
+	m.ringBell() // an adopted worker's end raises no SIGCHLD
 }
 
 // departed removes a worker that has no process, or none any more, and decides
@@ -375,6 +377,7 @@ func (m *Machine) workerMisbehaved(ev WorkerMisbehaved) {
 	switch w.State {
 	case Ready:
 		w.Recycle = "it broke the protocol"
+		w.Deaf, w.Watches = true, nil
 	case Starting, Standby:
 		serving := w == s.Serving
 		m.abort(s, w, ev.Reason)

@@ -116,6 +116,9 @@ func TestTargetValidate(t *testing.T) {
 		{[]string{"surge=0%"}, "surge is neither a count nor a percentage above zero"},
 		{[]string{"start=0s"}, times + "0s, 30s and 30s: they must be above zero and at most 720h0m0s"},
 		{[]string{"drain=-1s"}, times + "30s, -1s and 30s: they must be above zero and at most 720h0m0s"},
+		{[]string{"helpers=16"}, ""},
+		{[]string{"helpers=17"}, "helpers is 17: it must be 0 to 16"},
+		{[]string{"helpers=-1"}, "helpers is -1: it must be 0 to 16"},
 		{[]string{"hang=721h"}, times + "30s, 30s and 721h0m0s: they must be above zero and at most 720h0m0s"},
 	} {
 		err := targetOf(defaultTarget, tc.words).Validate()

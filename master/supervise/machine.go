@@ -48,6 +48,8 @@ type state struct {
 
 	NextSample    Time    `json:"next_sample"` // 0: there is nobody to look at
 	SampledAt     Time    `json:"sampled_at"`
+	NextLook      Time    `json:"next_look"`      // at the queues; 0: nobody would be helped
+	MovedAt       Time    `json:"moved_at"`       // when a look last found that something had moved
 	UnservedSince Time    `json:"unserved_since"` // since when no worker is ready; 0: one is
 	Degraded      bool    `json:"degraded"`
 	Announced     Overall `json:"announced"`
@@ -157,11 +159,20 @@ func (m *Machine) handle(ev Event) {
 		m.workerAskedForTime(ev)
 	case WorkerGaveUp:
 		m.workerGaveUp(ev)
-	case WorkerSaidListening, WorkerSaidWatched, QueuesSampled, SocketsMended, SlotEmptied:
+	case WorkerSaidListening:
+		m.workerSaidListening(ev)
+	case WorkerSaidWatched:
+		m.workerSaidWatched(ev)
 	case WorkerExited:
 		m.workerExited(ev)
 	case HeartbeatsSampled:
 		m.heartbeatsSampled(ev)
+	case QueuesSampled:
+		m.queuesSampled(ev)
+	case SocketsMended:
+		m.socketsMended(ev)
+	case SlotEmptied:
+		m.slotEmptied(ev)
 	default:
 		// The set of events is closed by an unexported method, so this is a
 		// case that somebody forgot to write, and every test will say so.
@@ -177,9 +188,11 @@ func (m *Machine) settle() {
 	m.beginNext()
 	m.recycleWanted()
 	m.closeSlots()
+	m.arrangeHelp() // AFTER closeSlots: nobody watches what is not there
 	m.forgetRevisions()
 	m.judgeService()
 	m.scheduleSample()
+	m.scheduleLook()
 	m.announce()
 	m.finishStop() // the last: nothing comes after Exit
 }
@@ -209,6 +222,7 @@ func (m *Machine) NextDeadline() (at Time, ok bool) {
 		}
 	}
 	earliest(m.NextSample)
+	earliest(m.NextLook)
 	if m.UnservedSince > 0 && !m.Degraded {
 		earliest(m.UnservedSince + degradedAfter)
 	}
@@ -238,6 +252,10 @@ func (m *Machine) expire() {
 		m.NextSample = m.now + sampleEvery
 		m.do(Sample{})
 	}
+	if m.NextLook > 0 && m.NextLook <= m.now {
+		m.NextLook = m.now + m.lookEvery()
+		m.do(LookAtQueues{})
+	}
 }
 
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
@@ -264,19 +282,6 @@ func (m *Machine) started() {
 	}
 	m.Phase = running
 	m.begin(&change{Kind: start, Target: m.Target, Slots: m.Wanted})
-}
-
-// closeSlots closes the retiring slots that are empty, highest first: the
-// kernel moves the last socket of a group into the hole of a closed one, so
-// only the last may go without disturbing the order.
-func (m *Machine) closeSlots() {
-	for n := len(m.Slots) - 1; n >= 0; n-- {
-		if s := m.Slots[n]; !s.Retiring || !s.empty() {
-			return
-		}
-		m.Slots = slices.Delete(m.Slots, n, n+1)
-		m.do(CloseSlot{Slot: n})
-	}
 }
 
 // keep books a configuration that the shell keeps.

@@ -56,6 +56,9 @@ var workerRows = []row{
 	{event: "asked WORKER 60s"},
 	{event: "asked WORKER 1ms"},
 	{event: "gave-up WORKER WATCHDOG=trigger"},
+	{event: "listening WORKER"},
+	{event: "watched WORKER 1", when: "which it was asked for, perhaps"},
+	{event: "watched WORKER 9", when: "unasked"},
 	{event: "recycle WORKER it is old"},
 	{event: "sampled WORKER=7"},
 	{event: "sampled WORKER=7", when: "after unwellAfter", arm: func(s *story, w *worker) { s.lastBeat(w, s.now-unwellAfter) }},
@@ -86,6 +89,8 @@ type column struct {
 	state  State
 }
 
+const running3 = "machine slots=3 own=yes helpers=1\nstarted\neverybody ready\nwait 5s\n" // who help each other
+
 const running2 = "machine slots=2\nstarted\neverybody ready\nwait 5s\n"
 
 var columns = []column{
@@ -107,6 +112,11 @@ var columns = []column{
 	{"leaving, killed", running2 + "hang 0/1\nwait 36s", "0/1", Killed},
 	{"leaving, draining, the master stops", running2 + "signal TERM", "0/1", Draining},
 	{"leaving, killed, the master stops", running2 + "signal INT", "0/1", Killed},
+	{"serving, ready, our own, not listening", "machine slots=3 own=yes helpers=1\nhelping slow\nstarted\neverybody ready", "0/1", Ready},
+	{"serving, ready, our own, was asked", "machine slots=3 own=yes helpers=1\nhelping slow\nstarted\neverybody ready\nlistening 0/1\nlistening 1/2", "0/1", Ready},
+	{"serving, ready, our own, helps", running3, "0/1", Ready},
+	{"serving, ready, our own, deaf", running3 + "misbehaved 0/1 garbage", "0/1", Ready},
+	{"leaving, draining, our own", running3 + "helping slow\nreload #1\neverybody ready", "0/1", Draining},
 	{"replaced and gone", running2 + "exited 0/1 exit code 1", "0/1", Empty},
 	{"of a slot that never was", running2, "7/1", Empty},
 }
@@ -136,6 +146,8 @@ var situations = []struct{ name, script string }{
 	{"fresh", "machine slots=2"},
 	{"starting", "machine slots=2\nstarted"},
 	{"running", running2},
+	{"running, siblings help", running3},
+	{"running, a slot retires", running2 + "slots empty slowly\nscale #1 1\neverybody gone"},
 	{"degraded", running2 + "spawns fail final\nexited 0/1 exit code 1\nexited 1/2 exit code 1\nwait 11s"},
 	{"reloading, sockets are opened", running2 + "sockets are slow\nreload #1"},
 	{"reloading, all or nothing", running2 + "reload #1"},
@@ -164,6 +176,7 @@ var masterRows = []row{
 	{event: "signal USR2"},
 	{event: "signal WINCH"},
 	{event: "signal WINCH here"},
+	{event: "signal CHLD"},
 	{event: "signal WINCH gone"},
 	{event: "loaded #9 slots=3", before: "disk slow\nreload #9"},
 	{event: "loaded #9 slots=0", before: "disk slow\nreload #9"},
@@ -187,6 +200,18 @@ var masterRows = []row{
 	{event: "stop #9 now"},
 	{event: "left-caller #1", when: "who waits, if anybody does"},
 	{event: "left-caller #9", when: "nobody asked"},
+	{event: "looked 0 2"},
+	{event: "looked 0 2 moved"},
+	{event: "looked 0 2", when: "again", before: "looked 0 1"},
+	{event: "looked 2", when: "after another slot's queue, and too short", before: "looked 0 1"},
+	{event: "looked -1 -1 -1 -1 9", when: "again, and nonsense", before: "looked 1 1 1 -1 9"},
+	{event: "mended 1"},
+	{event: "mended 9", when: "no such slot"},
+	{event: "emptied 1 10s 0", when: "as it was asked for, perhaps"},
+	{event: "emptied 1 10s 3", when: "in vain"},
+	{event: "emptied 1 9s 0", when: "of an earlier ask"},
+	{event: "emptied 9 10s 0", when: "no such slot"},
+	{event: "emptied -1 10s 0", when: "no such slot"},
 }
 
 func TestMasterEvents(t *testing.T) {

@@ -185,7 +185,7 @@ func (k *kernel) recycleSomebody() {
 
 // disaster befalls everybody at once.
 func (k *kernel) disaster() {
-	switch k.random.IntN(4) {
+	switch k.random.IntN(5) {
 	case 0: // the master is stopped, by a debugger or SIGSTOP
 		k.pause(0)
 	case 1: // the whole machine stands still
@@ -203,6 +203,8 @@ func (k *kernel) disaster() {
 				k.exit(k.tasks[w.ID], "killed by SIGKILL")
 			}
 		}
+	case 4:
+		k.mend()
 	}
 }
 
@@ -278,6 +280,13 @@ func (k *kernel) checkRecovered() {
 		if w == nil || w.State != Ready || w.Unwell || w.Generation != m.Generation || len(s.workers()) != 1 {
 			k.problem = fmt.Errorf("L1: slot %d serves by %+v, %d workers, generation %d", s.Number, w, len(s.workers()), m.Generation)
 		}
+	}
+	helpers := 0
+	if m.Target.Own {
+		helpers = m.Target.Helpers
+	}
+	if err := k.witness.help.checkRing(k.witness, len(m.Slots), helpers); err != nil && k.problem == nil {
+		k.problem = err
 	}
 	for c, n := range k.witness.callers {
 		if c != 0 && n > 0 && !k.witness.nobody[c] {

@@ -16,19 +16,26 @@ import (
 )
 
 // snapshotStory leads to a machine in which as many fields as possible say
-// something: a rolling reload under way, one that waits, one that is read.
+// something: a rolling reload under way, one that waits, one that is read, a slot that retires.
 const snapshotStory = `
-machine slots=3 surge=1 hang=10s
+machine slots=4 surge=1 hang=10s own=yes helpers=1
 started
 everybody ready
 wait 5s
+helping slow
+slots empty slowly
+scale #9 3
+everybody gone
+queues 0 3 0
 exited 2/3 killed by SIGSEGV
-ready 2/4
-exited 2/4 exit code 1
+ready 2/5
+listening 2/5
+exited 2/5 exit code 1
 hang 1/2
 wait 5s
 reload #1 20s
-ready 0/6
+ready 0/7
+listening 0/7
 reload #2
 scale #3 4
 disk slow
@@ -155,7 +162,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{"no JSON", []byte("prefork"), "read snapshot: invalid character 'p'"},
 		{"cut off", good[:len(good)-1], "read snapshot: unexpected end of JSON input"},
 		{"two", append(append([]byte(nil), good...), good...), "read snapshot: invalid character '{' after top-level value"},
-		{"too large", make([]byte, snapshotMax+1), "read snapshot: 8388609 bytes are more than 8388608"},
+		{"too large", make([]byte, snapshotMax+1), "read snapshot: 16777217 bytes are more than 16777216"},
 		{"of the future", []byte(`{"version":2}`), "read snapshot: version 2 is not one that this program knows (1)"},
 		{"of no version", []byte(`{}`), "read snapshot: version 0 is not one that this program knows (1)"},
 		{"no state", []byte(`{"version":1}`), "read snapshot: it has no state"},
@@ -184,9 +191,13 @@ func TestSnapshotFits(t *testing.T) {
 		BornAt: large, ReadyAt: large, Deadline: large, GiveUpAt: large, Tries: 1000, Beat: numbersMax, BeatAt: large,
 		Recycle: "its resident memory has been above max-memory for a minute",
 	}
+	serving := *w
+	for range watchesMax {
+		serving.Watches = append(serving.Watches, watch{Slot: SlotsMax, Owner: numbersMax})
+	}
 	m := &Machine{}
 	for range SlotsMax {
-		s := &slot{Number: SlotsMax, Serving: w, Coming: w, Leaving: []*worker{w, w}, Restarts: numbersMax}
+		s := &slot{Number: SlotsMax, Serving: &serving, Coming: w, Leaving: []*worker{w, w}, Restarts: numbersMax}
 		for range respawnMax + 1 {
 			s.Respawns = append(s.Respawns, large)
 		}
@@ -203,6 +214,7 @@ func snapshots(t testing.TB) (all [][]byte) {
 		snapshotStory, running2, "machine slots=1", "machine slots=2\nstarted", running2 + "signal WINCH\nsignal TTIN",
 		running2 + "stop #1", running2 + "scale #1 4\nready 2/3", running2 + "exited 0/1 exit code 1\nspawn-failed 0/3 final no",
 		running2 + "recycle 0/1 old", running2 + "reload #1\nready 0/3",
+		running3, running3 + "slots empty slowly\nhelping slow\nscale #1 2\neverybody gone", running3 + "helping slow\nexited 1/2 exit code 1\nmended 2",
 	} {
 		s, err := play(script)
 		if err != nil {
@@ -316,10 +328,22 @@ func randomEvent(m *Machine, random *rand.Rand) Event {
 		WorkerSaidReady{ID: id}, WorkerSaidReady{ID: id}, WorkerSaidLeaving{ID: id}, WorkerSaidLeft{ID: id},
 		WorkerMisbehaved{ID: id}, WorkerExited{ID: id}, HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 1}}},
 		WorkerSpoke{ID: id}, WorkerAskedForTime{ID: id, For: time.Second}, WorkerGaveUp{ID: id, Reason: "WATCHDOG=trigger"},
-		SignalReceived{Signal: Signal(random.IntN(11)), Terminal: Terminal(random.IntN(3))},
+		WorkerSaidListening{ID: id}, WorkerSaidListening{ID: id}, WorkerSaidWatched{ID: id, Slot: random.IntN(5) - 1}, WorkerSaidWatched{ID: id, Slot: random.IntN(4)},
+		QueuesSampled{Waiting: []int{0, random.IntN(2)}, Moved: random.IntN(2) == 0}, SocketsMended{Slot: random.IntN(6) - 1},
+		emptied(m, random),
+		SignalReceived{Signal: Signal(random.IntN(12)), Terminal: Terminal(random.IntN(3))},
 	}
 	if random.IntN(100) == 0 {
 		return StopRequested{Caller: caller, Now: random.IntN(2) == 0}
 	}
 	return all[random.IntN(len(all))]
+}
+
+// emptied answers for the last slot, whether that was asked for or not.
+func emptied(m *Machine, random *rand.Rand) Event {
+	ev := SlotEmptied{Slot: len(m.Slots) - random.IntN(2), Deadline: 1, Left: random.IntN(3) - 1}
+	if n := len(m.Slots); n > 0 && random.IntN(4) > 0 {
+		ev.Slot, ev.Deadline = n-1, m.Slots[n-1].EmptyBy
+	}
+	return ev
 }

@@ -78,8 +78,8 @@ type Target struct {
 	// Own says that the workers are our own: they hear the bell, and may be told
 	// to watch.
 	Own bool `json:"own"`
-	// Helpers is how many siblings watch each slot's sockets; workers that are not
-	// our own cannot be told to.
+	// Helpers is how many siblings watch each slot's sockets, 0 to HelpersMax;
+	// workers that are not our own cannot be told to.
 	Helpers int `json:"helpers"`
 
 	// ReadyAfter counts a worker as ready that has lived for so long, also when
@@ -106,6 +106,8 @@ func (t Target) Validate() error {
 	case min(t.StartTimeout, t.DrainTimeout, t.HangTimeout) <= 0 || max(t.StartTimeout, t.DrainTimeout, t.HangTimeout) > TimeoutMax:
 		return fmt.Errorf("start-, drain- and hang-timeout are %v, %v and %v: they must be above zero and at most %v",
 			t.StartTimeout, t.DrainTimeout, t.HangTimeout, TimeoutMax)
+	case t.Helpers < 0 || t.Helpers > HelpersMax:
+		return fmt.Errorf("helpers is %d: it must be 0 to %d", t.Helpers, HelpersMax)
 	case t.ReadyAfter < 0 || t.ReadyAfter >= t.StartTimeout:
 		return fmt.Errorf("a worker would be ready after %v: it must be above zero and below the start-timeout %v", t.ReadyAfter, t.StartTimeout)
 	}
@@ -132,6 +134,9 @@ type worker struct {
 	Stuck      bool     `json:"stuck"`   // outlived SIGKILL for killTimeout
 	Crowded    bool     `json:"crowded"` // waits until another process of its slot has gone
 	Recycle    string   `json:"recycle"` // why it is to be replaced; "": it is not
+	Listens    bool     `json:"listens"` // Ready: its own sockets are in its loop
+	Deaf       bool     `json:"deaf"`    // Ready: it broke the protocol, and is asked nothing more
+	Watches    []watch  `json:"watches"` // Ready: siblings' slots; see helping.go
 }
 
 // alive tells whether there is, as far as is known, a process that was not
@@ -147,7 +152,12 @@ type slot struct {
 	Coming  *worker   `json:"coming"`
 	Leaving []*worker `json:"leaving"` // oldest first
 
-	Retiring bool   `json:"retiring"` // closes when its last worker has gone
+	Retiring   bool `json:"retiring"`    // closes when its last worker has gone and its queue is empty
+	EmptyBy    Time `json:"empty_by"`    // Retiring: the Deadline of its EmptySlot; 0: not asked
+	Emptied    bool `json:"emptied"`     // Retiring: that was answered
+	LeftBehind int  `json:"left_behind"` // Emptied: connections that wait there still
+
+	Queued   bool   `json:"queued"`   // the last look found its queue not empty
 	Failures int    `json:"failures"` // early deaths in a row
 	Respawns []Time `json:"respawns"` // replacements within respawnWindow
 	Restarts uint64 `json:"restarts"` // replacements in all, for status

@@ -26,6 +26,7 @@ type WorkerStatus struct {
 	Age        time.Duration
 	RetryIn    time.Duration // of Waiting
 	Restarts   uint64        // of its slot
+	Watches    []int         // the siblings' slots that it has said it watches
 }
 
 // Status returns a deep copy of the state for operators.
@@ -39,6 +40,11 @@ func (m *Machine) Status(now Time) Status {
 			}
 			if w.State == Waiting {
 				ws.RetryIn = max(0, w.Deadline-now)
+			}
+			for _, had := range w.Watches {
+				if !had.Asked {
+					ws.Watches = append(ws.Watches, had.Slot)
+				}
 			}
 			st.Workers = append(st.Workers, ws)
 		}

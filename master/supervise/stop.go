@@ -26,6 +26,8 @@ func (m *Machine) signalReceived(ev SignalReceived) {
 		m.stopRequested(StopRequested{Now: ev.Terminal == TerminalNone || m.Phase == stopping})
 	case SIGWINCH:
 		m.winch(ev.Terminal)
+	case SIGCHLD:
+		m.ringBell()
 	}
 }
 

@@ -53,7 +53,7 @@ var commands []command
 
 func init() { // not a literal: usage refers to it
 	commands = []command{
-		{"machine", "key=value...: a new machine; slots=2 surge=100% start=30s drain=30s hang=30s seed=1", (*story).newMachine},
+		{"machine", "key=value...: a new machine; slots=2 surge=100% start=30s drain=30s hang=30s own=no helpers=0 seed=1", (*story).newMachine},
 		{"disk", "key=value...|broken REASON|slow: what the configuration on disk says from now on", (*story).writeDisk},
 		{"wait", "DURATION: time passes, with a tick at every deadline", (*story).wait},
 		{"pause", "DURATION: the master stands still: no tick, no event", func(s *story, a []string) { s.now += durationOf(a[0]) }},
@@ -61,7 +61,10 @@ func init() { // not a literal: usage refers to it
 		{"sockets", "open|fail REASON|are slow: from now on", func(s *story, a []string) { s.sockets = strings.TrimPrefix(rest(a, 0), "fail ") }},
 		{"hang", "WORKER...: their heartbeats stop", (*story).hang},
 		{"recover", "WORKER...: their heartbeats go on", (*story).recover},
-		{"everybody", "ready: who starts; gone: who leaves has gone", (*story).everybody},
+		{"everybody", "ready: who starts; gone: who leaves has gone; watched: who was asked answers", (*story).everybody},
+		{"helping", "at once|slow: from now on workers say Listening and Watched at once, or when the script says so", func(s *story, a []string) { s.helping = rest(a, 0) }},
+		{"queues", "NUMBER...: so many connections wait in the slots from now on", func(s *story, a []string) { s.queues = a }},
+		{"slots", "empty|stay full N|empty slowly: what comes of empty slot from now on", func(s *story, a []string) { s.emptying = rest(a, 0) }},
 		{"status", "prints what an operator sees", (*story).status},
 		{"restore", "the machine goes on from its own snapshot", (*story).restore},
 		{"manual", "nothing is answered any more", func(s *story, a []string) { s.manual = true }},
@@ -76,14 +79,17 @@ type story struct {
 	now     Time
 	text    strings.Builder
 
-	disk    Target
-	broken  string             // why the configuration on disk is refused, or "slow"
-	spawns  string             // "": they work
-	sockets string             // "open", "are slow", or why they fail
-	turns   int64              // of everybody's event loop
-	hung    map[WorkerID]int64 // the turn in which its loop stood still
-	manual  bool
-	problem error // the first objection
+	disk     Target
+	broken   string             // why the configuration on disk is refused, or "slow"
+	spawns   string             // "": they work
+	sockets  string             // "open", "are slow", or why they fail
+	helping  string             // "slow": nobody says Listening or Watched
+	queues   []string           // what waits in the slots
+	emptying string             // "empty slowly", "stay full N", or else they empty
+	turns    int64              // of everybody's event loop
+	hung     map[WorkerID]int64 // the turn in which its loop stood still
+	manual   bool
+	problem  error // the first objection
 }
 
 // tell runs a script and returns it with the outcome written anew.
@@ -133,7 +139,11 @@ func (s *story) do(text string) {
 
 // happen takes an event through the machine, and then what follows at once.
 func (s *story) happen(ev Event) {
-	for queue := []Event{ev}; len(queue) > 0 && s.problem == nil; queue = queue[1:] {
+	queue := []Event{ev}
+	for handled := 0; len(queue) > 0 && s.problem == nil; queue = queue[1:] {
+		if handled++; handled > 10_000 {
+			panic("what follows from it does not come to an end")
+		}
 		actions, err := s.witness.step(s.m, s.now, queue[0])
 		for _, a := range actions {
 			s.say(a)
@@ -145,9 +155,10 @@ func (s *story) happen(ev Event) {
 	}
 }
 
-// say prints an action, unless it is the every-second look at the heartbeats.
+// say prints an action, unless it is a regular look at heartbeats or queues.
 func (s *story) say(a Action) {
-	if text := actionText(a); text != "" && (a != Action(Sample{}) || s.manual) {
+	look := a == Action(Sample{}) || a == Action(LookAtQueues{})
+	if text := actionText(a); text != "" && (!look || s.manual) {
 		fmt.Fprintf(&s.text, "    %-7v %s\n", (s.now - epoch).Round(time.Millisecond), text)
 	}
 }
@@ -175,6 +186,36 @@ func (s *story) outcome(a Action) []Event {
 		return s.configuration(a.Caller)
 	case Sample:
 		return []Event{s.heartbeats()}
+	}
+	return s.helpOutcome(a)
+}
+
+func (s *story) helpOutcome(a Action) []Event {
+	switch a := a.(type) {
+	case Serve:
+		if _, w := s.m.find(a.ID); w != nil && s.m.targetFor(w).Own && s.helping != "slow" {
+			return []Event{WorkerSaidListening{ID: a.ID}}
+		}
+	case Watch:
+		if s.helping != "slow" {
+			return []Event{WorkerSaidWatched(a)}
+		}
+	case Unwatch:
+		if s.helping != "slow" {
+			return []Event{WorkerSaidWatched(a)}
+		}
+	case LookAtQueues:
+		ev, _ := eventOf(strings.Join(append([]string{"looked"}, s.queues...), " "))
+		return []Event{ev}
+	case EmptySlot:
+		left, full := strings.CutPrefix(s.emptying, "stay full ")
+		switch {
+		case s.emptying == "empty slowly":
+			return nil
+		case full:
+			return []Event{SlotEmptied{Slot: a.Slot, Deadline: a.Deadline, Left: number(left)}}
+		}
+		return []Event{SlotEmptied{Slot: a.Slot, Deadline: a.Deadline}}
 	}
 	return nil
 }
@@ -264,6 +305,11 @@ func (s *story) recover(names []string) {
 func (s *story) everybody(args []string) {
 	for _, slot := range slices.Clone(s.m.Slots) {
 		for _, w := range slot.workers() {
+			for _, had := range slices.Clone(w.Watches) {
+				if args[0] == "watched" && had.Asked {
+					s.happen(WorkerSaidWatched{ID: w.ID, Slot: had.Slot})
+				}
+			}
 			switch {
 			case args[0] == "ready" && w.State == Starting:
 				s.happen(WorkerSaidReady{ID: w.ID})
@@ -292,6 +338,9 @@ func (s *story) status([]string) {
 		}
 		if w.RetryIn > 0 {
 			fmt.Fprintf(&s.text, ", next try in %v", w.RetryIn.Round(time.Millisecond))
+		}
+		if len(w.Watches) > 0 {
+			fmt.Fprintf(&s.text, ", watches %v", w.Watches)
 		}
 		fmt.Fprintf(&s.text, ", %d restarts\n", w.Restarts)
 	}

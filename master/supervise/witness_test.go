@@ -22,6 +22,7 @@ type witness struct {
 
 	revisions map[WorkerID]uint64
 	forgotten map[uint64]bool
+	help      help
 }
 
 // told is the last thing that a process was told, in the order in which things
@@ -39,7 +40,7 @@ const (
 func newWitness() *witness {
 	return &witness{
 		living: map[WorkerID]told{}, callers: map[Caller]int{}, nobody: map[Caller]bool{},
-		revisions: map[WorkerID]uint64{}, forgotten: map[uint64]bool{},
+		revisions: map[WorkerID]uint64{}, forgotten: map[uint64]bool{}, help: newHelp(),
 	}
 }
 
@@ -48,6 +49,7 @@ func (w *witness) clone() *witness {
 	c := *w
 	c.living, c.callers, c.nobody = maps.Clone(w.living), maps.Clone(w.callers), maps.Clone(w.nobody)
 	c.revisions, c.forgotten = maps.Clone(w.revisions), maps.Clone(w.forgotten)
+	c.help = w.help.clone()
 	return &c
 }
 
@@ -59,8 +61,13 @@ func (w *witness) step(m *Machine, now Time, ev Event) ([]Action, error) {
 		return actions, err
 	}
 	w.hear(ev)
+	w.help.hear(ev, w.living)
 	for i, a := range actions {
-		if err := w.see(a); err != nil {
+		err := w.see(a)
+		if err == nil {
+			err = w.help.see(a, w)
+		}
+		if err != nil {
 			return actions, fmt.Errorf("action %d, %T%+v: %w", i, a, a, err)
 		}
 	}
