@@ -11,30 +11,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// epoll is the Poller over epoll(7), with an eventfd(2) as its bell.
+// epoll is the Poller over epoll(7), with an eventfd(2) as the waker of its Wait.
 type epoll struct {
-	fd   int
-	bell int
-	rung atomic.Bool // the bell has been rung and no Wait has heard it yet
-	raw  [eventsPerTurnMax]unix.EpollEvent
+	fd    int
+	waker int
+	woken atomic.Bool // Wake was called and no Wait has noticed yet
+	raw   [eventsPerTurnMax]unix.EpollEvent
 }
 
-// bellToken is the bell's registration; no loop uses it, see TokenMax.
-const bellToken = TokenMax + 1
+// wakerToken is the waker's registration; no loop uses it, see TokenMax.
+const wakerToken = TokenMax + 1
 
 func newEpoll() (*epoll, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	waker, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &epoll{fd: fd, bell: bell}
-	if err := p.Add(bell, bellToken, Readable); err != nil {
-		return nil, errors.Join(fmt.Errorf("register bell: %w", err), p.Close())
+	p := &epoll{fd: fd, waker: waker}
+	if err := p.Add(waker, wakerToken, Readable); err != nil {
+		return nil, errors.Join(fmt.Errorf("register waker: %w", err), p.Close())
 	}
 	return p, nil
 }
@@ -63,8 +63,8 @@ func (p *epoll) Wait(ready []Token, timeout time.Duration) (int, error) {
 	count := 0
 	for i := range p.raw[:n] {
 		token := tokenOf(&p.raw[i])
-		if token == bellToken {
-			p.hear()
+		if token == wakerToken {
+			p.notice()
 			continue
 		}
 		ready[count] = token
@@ -73,34 +73,34 @@ func (p *epoll) Wait(ready []Token, timeout time.Duration) (int, error) {
 	return count, nil
 }
 
-// Wake rings the bell unless it is ringing already.
+// Wake writes to the waker, unless that has been done and not been noticed yet.
 func (p *epoll) Wake() error {
-	if !p.rung.CompareAndSwap(false, true) {
+	if !p.woken.CompareAndSwap(false, true) {
 		return nil
 	}
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
-	if _, err := unix.Write(p.bell, one[:]); err != nil {
+	if _, err := unix.Write(p.waker, one[:]); err != nil {
 		return os.NewSyscallError("write eventfd", err)
 	}
 	return nil
 }
 
-// hear silences the bell. The count is read BEFORE rung is cleared: the other
+// notice empties the waker. The count is read BEFORE woken is cleared: the other
 // way round a Wake between the two would be read away and lose its effect for
-// good, because rung would stay set. In this order such a Wake does not ring,
+// good, because woken would stay set. In this order such a Wake writes nothing,
 // but its caller has posted its work already, and the loop looks for posted
 // work after this.
-func (p *epoll) hear() {
+func (p *epoll) notice() {
 	var count [8]byte
-	// It can only fail with EAGAIN, which is what silence looks like.
-	_, _ = unix.Read(p.bell, count[:])
-	p.rung.Store(false)
+	// It can only fail with EAGAIN: nobody has written.
+	_, _ = unix.Read(p.waker, count[:])
+	p.woken.Store(false)
 }
 
 func (p *epoll) Close() error {
 	return errors.Join(
-		os.NewSyscallError("close eventfd", unix.Close(p.bell)),
+		os.NewSyscallError("close eventfd", unix.Close(p.waker)),
 		os.NewSyscallError("close epoll", unix.Close(p.fd)),
 	)
 }
@@ -123,6 +123,9 @@ func epollEvent(token Token, interest Interest) *unix.EpollEvent {
 		// EPOLLEXCLUSIVE goes with EPOLLIN alone here; EPOLLRDHUP beside it
 		// would be EINVAL (epoll_ctl(2)).
 		event.Events |= unix.EPOLLEXCLUSIVE
+	}
+	if interest&Edge != 0 {
+		event.Events |= unix.EPOLLET
 	}
 	return &event
 }

@@ -23,13 +23,19 @@ const (
 	// processes that wait for it instead of all of them. Pollers whose kernel
 	// interface cannot do that ignore it.
 	Exclusive
+	// Edge, beside Readable, reports each arrival once instead of for as long as
+	// something is there: for what nobody reads away, because others have to hear
+	// of it, too.
+	Edge
 )
 
 // Poller is what the loop asks of the operating system's readiness interface.
 //
-// It is level-triggered: as long as a descriptor is ready for what it was
-// registered for, every Wait says so. A loop that leaves something unread for
-// the next turn loses nothing.
+// It is level-triggered, but for Edge: as long as a descriptor is ready for what
+// it was registered for, every Wait says so. A loop that leaves something unread
+// for the next turn loses nothing. What arrives at an Edge registration is
+// reported by one Wait, together with whatever else has arrived there since; what
+// was there when it was added counts as an arrival.
 //
 // Add, Modify, Remove, Wait and Close belong to the loop's goroutine; Wake may
 // be called by any goroutine, also while Wait blocks, but not after Close.

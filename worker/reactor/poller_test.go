@@ -34,6 +34,7 @@ func TestPollers(t *testing.T) {
 			{"wake", pollerWakes},
 			{"wake from many goroutines", pollerWakesForMany},
 			{"token", pollerKeepsTokens},
+			{"edge", pollerReportsEdges},
 		} {
 			t.Run(poller.name+"/"+test.name, func(t *testing.T) {
 				t.Parallel()
@@ -196,6 +197,29 @@ func pollerKeepsTokens(t *testing.T, p Poller) {
 		must(t, p.Modify(ours, token, Readable))
 		expectReady(t, p, token)
 	}
+}
+
+// Each arrival is reported once, and to everybody, although nobody reads.
+func pollerReportsEdges(t *testing.T, p Poller) {
+	ours, theirs := socketPair(t)
+	other, err := newEpoll()
+	must(t, err)
+	defer func() { must(t, other.Close()) }()
+	send(t, theirs) // was there before: counts as an arrival
+	for _, p := range []Poller{p, other} {
+		must(t, p.Add(ours, 7, Readable|Edge))
+		expectReady(t, p, 7)
+	}
+	for range 3 {
+		expectReady(t, p)
+		send(t, theirs)
+		send(t, theirs)
+		expectReady(t, p, 7)
+		expectReady(t, other, 7)
+	}
+	must(t, p.Remove(ours))
+	send(t, theirs)
+	expectReady(t, p)
 }
 
 // expectReady looks at what is ready without waiting.
