@@ -44,7 +44,7 @@ type Config struct {
 
 	// Bell is a descriptor that calls this loop and others, usually an eventfd(2):
 	// every write to it makes each of them look into all the queues that it
-	// watches. It is the caller's, and never read. 0: none.
+	// watches. It is the caller's until Run has returned, and never read. 0: none.
 	Bell int
 
 	// Poller waits for readiness; the loop takes ownership. nil: epoll.
@@ -57,7 +57,8 @@ type Config struct {
 	Beat func(now int64)
 	// Accepted is called with the number of connections just accepted.
 	Accepted func(n int)
-	// Helped is called with how many of those came from a sibling's queue.
+	// Helped is called with how many of those came from a sibling's queue, after
+	// Accepted.
 	Helped func(n int)
 	// Connections is called with the number of open connections whenever it
 	// has changed, at most once a turn.
@@ -102,6 +103,9 @@ func (c *Config) completeHooks() {
 	}
 	if c.Accepted == nil {
 		c.Accepted = func(int) {}
+	}
+	if c.Helped == nil {
+		c.Helped = func(int) {}
 	}
 	if c.Connections == nil {
 		c.Connections = func(int) {}

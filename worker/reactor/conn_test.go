@@ -160,7 +160,7 @@ func TestStaleEventIsHarmless(t *testing.T) {
 	}
 	second.offer([]byte("a\n"))
 	r.loop.dispatch([]Token{stale})
-	r.loop.acceptFrom([]Token{stale})
+	r.loop.acceptNext([]Token{stale})
 	if len(r.handled) != 0 {
 		t.Fatal("the stale event was taken for one of the new connection")
 	}

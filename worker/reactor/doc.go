@@ -6,11 +6,11 @@
 // handler runs on the loop), reuse (connections, buffers and timers go back to
 // the loop's free lists). One turn of [Loop.Run] does this, in this order:
 //
-//	┌────────────────────────────────────────────────────────┐
-//	│ wait ─► listeners ─► connections ─► timers ─► tasks ─┐  │
-//	│  ▲                                                   │  │
-//	│  └───────────────────── drain ◄──────────────────────┘  │
-//	└────────────────────────────────────────────────────────┘
+//	┌─────────────────────────────────────────────────────────┐
+//	│ wait ─► one accept ─► connections ─► timers ─► tasks ─┐  │
+//	│  ▲                                                    │  │
+//	│  └───────────────────── drain ◄───────────────────────┘  │
+//	└─────────────────────────────────────────────────────────┘
 //
 // A connection's life, as the loop sees it:
 //
@@ -24,10 +24,21 @@
 // closing with unread input makes the kernel answer with a reset, which can
 // destroy the last answer before the client has read it.
 //
+// Beside its own listening sockets a loop may watch those of its siblings
+// ([Loop.Help]), all of them exclusively: the kernel wakes the first one in the
+// line that sleeps, so an owner at rest serves its own queue, and who waits for an
+// owner that is busy, stopped or dead is served by a sibling. What was woken and
+// does not come to accept leaves a connection that nobody else is told of; the bell
+// (Config.Bell) has every loop look for such ones.
+//
 // What it promises:
 //
 //   - Nothing that one client does delays the others for long: accepts, reads,
 //     messages, timers and tasks of a turn are bounded by named constants.
+//   - A turn accepts one connection at most, from the queue that was served longest
+//     ago: no queue starves another.
+//   - A socket that is let go leaves the loop only when what waited in it at that
+//     moment has been accepted.
 //   - While a client does not read its answers, nothing more is read from it.
 //   - A handler's panic costs its connection, after the answers before it.
 //   - A drain ends no connection between two bytes of a message before its
@@ -35,7 +46,8 @@
 //   - Beat is called at least once a second, as long as no handler blocks; an
 //     idle loop wakes about twice a second.
 //   - Every descriptor that the loop opened is closed when Run returns. The
-//     listening sockets belong to the caller and are never closed nor shut down.
+//     listening sockets and the bell belong to the caller: the loop never closes
+//     them, nor shuts them down, and says when it has done with them.
 //
 // What it does not: it knows no protocol, no TLS and no files; it does not log
 // (see Config.Report); it does not contain panics of tasks and timers; it does

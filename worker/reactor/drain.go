@@ -1,17 +1,8 @@
 package reactor
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 const (
-	// leaveAcceptsPerTurnMax bounds how many of the connections that wait when
-	// a drain begins are accepted in one turn.
-	leaveAcceptsPerTurnMax = 64
-	// leaveAcceptsMax bounds them all where the length of the queue cannot be
-	// read: the usual net.core.somaxconn (4096 since Linux 5.4).
-	leaveAcceptsMax = 4096
 	// partsPerTurnMax bounds how many connections one turn looks at in order
 	// to close the idle ones.
 	partsPerTurnMax = 256
@@ -27,10 +18,10 @@ type drain struct {
 }
 
 // Drain ends the loop gracefully; any goroutine may call it. The listening
-// sockets leave the poller, what waits in their queues is accepted, then left
-// is called on the loop (nil: nobody to tell). Idle connections close, requests
-// under way finish and their answers go out; Run returns when the last
-// connection has gone.
+// sockets, our own and the siblings', leave the poller, what waits in their
+// queues is accepted, then left is called on the loop (nil: nobody to tell). Idle
+// connections close, requests under way finish and their answers go out; Run
+// returns when the last connection has gone.
 //
 // At deadline (CLOCK_MONOTONIC, ns; 0: none) whatever is still open is closed
 // as it is. A second Drain can bring the deadline nearer, never move it away.
@@ -70,21 +61,10 @@ func (l *Loop) goOnDraining() {
 	if !l.drain.begun {
 		return
 	}
-	l.emptyListeners()
 	l.partIdle()
 	if len(l.listeners) == 0 {
 		l.tellLeft()
 	}
-}
-
-func (l *Loop) emptyListeners() {
-	l.listeners = slices.DeleteFunc(l.listeners, func(ls *listener) bool {
-		if !ls.empty(leaveAcceptsPerTurnMax) {
-			return false
-		}
-		ls.drop()
-		return true
-	})
 }
 
 // partIdle closes the connections that were idle when the drain began. Those
@@ -109,21 +89,14 @@ func (l *Loop) tellLeft() {
 
 // cutShort is the deadline's call: what is still open ends now.
 func (l *Loop) cutShort() {
-	for _, ls := range l.listeners {
-		ls.drop()
-	}
-	l.listeners = nil
+	l.dropListeners()
 	l.closeConns()
 	l.tellLeft()
 }
 
 // hasDrainWork says that the drain can go on without waiting for anything.
 func (l *Loop) hasDrainWork() bool {
-	if !l.drain.begun {
-		return false
-	}
-	return l.drain.looked < len(l.registry.entries) ||
-		slices.ContainsFunc(l.listeners, func(ls *listener) bool { return !ls.paused() })
+	return l.drain.begun && l.drain.looked < len(l.registry.entries)
 }
 
 // drained says that nothing is left to do.

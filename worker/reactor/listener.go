@@ -7,27 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// acceptsPerEventMax is small because the queue is shared: a sibling that
-	// watches the same socket shall find something too, and whoever wakes first
-	// would otherwise keep a whole burst of keep-alive connections. What is left
-	// makes the level-triggered poller say so again.
-	acceptsPerEventMax = 1
-	// acceptPause is how long accepting rests when the process or the machine
-	// is out of something. Closing connections usually frees it.
-	acceptPause = 100 * time.Millisecond
-)
+// acceptPause is how long accepting rests when the process or the machine is out
+// of something. Closing connections usually frees it.
+const acceptPause = 100 * time.Millisecond
 
 // listener is a listening socket in the loop. The descriptor is the caller's.
 type listener struct {
 	loop    *Loop
 	fd      int
 	token   Token
-	retry   Timer // pending while accepting pauses
-	trouble bool  // a pause was reported, and nothing accepted since
-	leaving bool  // out of the poller, its queue is being emptied
-	owed    int   // while leaving: how many of those that waited then still wait
-	gone    bool  // forgotten: emptied, or no listening socket any more
+	sibling *sibling // whose socket it is; nil: our own
+	served  uint64   // when it was its turn last, by the loop's count of serves
+	swept   bool     // the bell has rung and the queue has not been found empty since
+	retry   Timer    // pending while accepting pauses
+	trouble bool     // it has paused, and nothing was accepted here since
+	leaving bool     // out of the poller, its queue is being emptied
+	owed    int      // while leaving: how many of those that waited then still wait
+	gone    bool     // forgotten: emptied, or no listening socket any more
 }
 
 // acceptClass says what to do after an accept(2).
@@ -60,6 +56,14 @@ func classifyAccept(err error) acceptClass {
 	}
 }
 
+// serve is the listener's turn: one connection. A sweep of its queue ends when
+// there is none.
+func (ls *listener) serve() {
+	if class := ls.accept(1); class == acceptEmpty {
+		ls.swept = false
+	}
+}
+
 // accept takes up to limit connections and returns how the last attempt ended.
 func (ls *listener) accept(limit int) acceptClass {
 	class, accepted := acceptDone, 0
@@ -69,9 +73,16 @@ func (ls *listener) accept(limit int) acceptClass {
 		}
 	}
 	if accepted > 0 {
-		ls.loop.config.Accepted(accepted)
+		ls.count(accepted)
 	}
 	return class
+}
+
+func (ls *listener) count(accepted int) {
+	ls.loop.config.Accepted(accepted)
+	if ls.sibling != nil {
+		ls.loop.config.Helped(accepted)
+	}
 }
 
 func (ls *listener) acceptOne() acceptClass {
@@ -82,12 +93,14 @@ func (ls *listener) acceptOne() acceptClass {
 	class := classifyAccept(err)
 	switch class {
 	case acceptDone:
-		ls.trouble = false
+		ls.trouble, ls.loop.short = false, false
 		ls.owed--
 	case acceptLater:
 		ls.pause(err)
 	case acceptNever:
-		ls.loop.config.Report(&AcceptError{FD: ls.fd, Err: err})
+		if ls.sibling == nil { // a sibling's slot may close at any time
+			ls.loop.config.Report(&AcceptError{FD: ls.fd, Err: err})
+		}
 		ls.drop()
 	}
 	return class
@@ -96,16 +109,18 @@ func (ls *listener) acceptOne() acceptClass {
 // pause takes the socket out of the poller for a while: out of descriptors it
 // would stay readable and keep the loop spinning. Connections wait in the
 // queue meanwhile, or siblings take them. One pause after the other is
-// reported once.
+// reported once, and so is one shortage that all sockets meet.
 func (ls *listener) pause(err error) {
-	if !ls.trouble {
-		ls.trouble = true
-		ls.loop.config.Report(&AcceptError{FD: ls.fd, Err: err, Paused: true})
+	l := ls.loop
+	if !ls.trouble && !l.short {
+		l.short = true
+		l.config.Report(&AcceptError{FD: ls.fd, Err: err, Paused: true})
 	}
+	ls.trouble, ls.swept = true, false
 	if !ls.leaving {
 		ls.unwatch()
 	}
-	ls.loop.wheel.set(&ls.retry, ls.loop.now+int64(acceptPause))
+	l.wheel.set(&ls.retry, l.now+int64(acceptPause))
 }
 
 // resume ends a pause. The socket goes back into the poller, which says at
@@ -121,20 +136,24 @@ func (ls *listener) resume() {
 
 func (ls *listener) paused() bool { return ls.retry.pending() }
 
+// watched says that the socket is in the poller.
+func (ls *listener) watched() bool { return !ls.gone && !ls.leaving && !ls.paused() }
+
 // leave takes the socket out of the poller. The connections that wait now
 // must still be accepted: the kernel may have woken us for them, and then it
 // has woken nobody else. Those that come later wake others. The queue is
 // first come, first served, so counting is enough; waiting for an empty queue
 // might never end while the service is busy.
 func (ls *listener) leave() {
-	if ls.gone {
+	if ls.gone || ls.leaving {
 		return
 	}
-	if !ls.paused() {
+	if ls.watched() {
 		ls.unwatch()
 	}
 	ls.retry.Stop()
 	ls.leaving = true
+	ls.loop.unsettled = true
 	length, err := queueLength(ls.fd)
 	if err != nil {
 		length = leaveAcceptsMax // not TCP: until it is empty, within reason
@@ -157,17 +176,22 @@ func (ls *listener) empty(limit int) bool {
 	}
 }
 
-// drop forgets the socket.
+// drop forgets the socket. It leaves the poller BEFORE its sibling hears of it,
+// who may let the caller close it.
 func (ls *listener) drop() {
 	if ls.gone {
 		return
 	}
-	if !ls.paused() && !ls.leaving {
+	if ls.watched() {
 		ls.unwatch()
 	}
 	ls.retry.Stop()
 	ls.loop.registry.remove(ls.token)
-	ls.gone = true
+	ls.gone, ls.swept = true, false
+	ls.loop.unsettled = true
+	if ls.sibling != nil {
+		ls.sibling.lose()
+	}
 }
 
 func (ls *listener) watch() error {

@@ -3,7 +3,6 @@ package reactor
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -26,13 +25,13 @@ type Loop struct {
 	clock func() int64 // CLOCK_MONOTONIC, ns
 	now   int64        // when this turn began
 
-	poller    Poller
-	ready     [eventsPerTurnMax]Token
-	registry  registry
-	listeners []*listener
-	wheel     wheel
-	inbox     inbox
-	drain     drain
+	poller   Poller
+	ready    [eventsPerTurnMax]Token
+	registry registry
+	queues   // what is accepted from
+	wheel    wheel
+	inbox    inbox
+	drain    drain
 
 	again     []Token // connections that ask for a turn without an event
 	lastAgain []Token // those of this turn: one list is read while the other grows
@@ -69,36 +68,17 @@ func New(config Config) (*Loop, error) {
 		poller:   poller,
 		inbox:    inbox{wake: poller.Wake},
 		input:    make([]byte, min(readMax, config.MaxInput)),
+		queues:   newQueues(),
 	}
 	if l.taker == nil {
 		l.taker = nobody{}
 	}
 	l.wheel.start(l.now)
 	l.drain.timer.fire = l.cutShort
+	if err := l.hangBell(); err != nil {
+		return nil, errors.Join(err, poller.Close())
+	}
 	return l, nil
-}
-
-// Listen adds a listening socket. The descriptor stays the caller's, who keeps
-// it open until Run has returned, or left was called (see Drain). It is made
-// non-blocking if it is not: that belongs to the open file, so every other
-// holder sees it. Errors: fd is no listening socket; os.ErrClosed while
-// draining; what the kernel refuses.
-func (l *Loop) Listen(fd int) error {
-	if l.drain.begun {
-		return fmt.Errorf("listen on fd %d: the loop drains: %w", fd, os.ErrClosed)
-	}
-	if err := prepareListener(fd); err != nil {
-		return fmt.Errorf("listen on fd %d: %w", fd, err)
-	}
-	ls := &listener{loop: l, fd: fd}
-	ls.retry.fire = ls.resume
-	ls.token = l.registry.addListener(ls)
-	if err := ls.watch(); err != nil {
-		l.registry.remove(ls.token)
-		return err
-	}
-	l.listeners = append(l.listeners, ls)
-	return nil
 }
 
 // Post has the loop run task once, in the order of the calls; any goroutine
@@ -137,9 +117,11 @@ func (l *Loop) Turn() (more bool, err error) {
 }
 
 // Close releases a loop that is not run, or not any more, and closes its
-// connections. Listening sockets stay open.
+// connections. Listening sockets stay open, unless the caller closes a sibling's
+// when it is told that it has left.
 func (l *Loop) Close() error {
 	l.inbox.end()
+	l.dropListeners()
 	l.closeConns()
 	l.tellConnections()
 	if err := l.poller.Close(); err != nil {
@@ -158,11 +140,12 @@ func (l *Loop) turn() error {
 	l.config.Beat(l.now)
 
 	ready, queued := l.ready[:n], l.takeQueued()
-	l.acceptFrom(ready) // first: the kernel has woken us for these and nobody else
+	l.acceptNext(ready) // first: the kernel has woken us for it and nobody else
 	l.dispatch(ready)
 	l.resume(queued)
 	l.wheel.fire(l.now)
 	l.runTasks()
+	l.emptyLeaving()
 	l.goOnDraining()
 
 	l.tellConnections()
@@ -171,18 +154,10 @@ func (l *Loop) turn() error {
 
 // patience is how long the loop may sleep.
 func (l *Loop) patience() time.Duration {
-	if len(l.again) > 0 || l.hasDrainWork() {
+	if len(l.again) > 0 || l.hasQueueWork() || l.hasDrainWork() {
 		return 0
 	}
 	return l.wheel.until(l.now, beatEvery)
-}
-
-func (l *Loop) acceptFrom(ready []Token) {
-	for _, token := range ready {
-		if ls := l.registry.listener(token); ls != nil {
-			ls.accept(acceptsPerEventMax)
-		}
-	}
 }
 
 // dispatch hands readiness to its connection. A token that finds none is

@@ -34,7 +34,10 @@ func (r *registry) addListener(ls *listener) Token {
 	return r.add(entry{listener: ls})
 }
 
-// conn returns nil when the token is stale or a listener's.
+// addBell makes a token that stands for neither, and stays.
+func (r *registry) addBell() Token { return r.add(entry{}) }
+
+// conn returns nil when the token is stale or no connection's.
 func (r *registry) conn(t Token) *conn {
 	if e := r.find(t); e != nil {
 		return e.conn
@@ -42,7 +45,7 @@ func (r *registry) conn(t Token) *conn {
 	return nil
 }
 
-// listener returns nil when the token is stale or a connection's.
+// listener returns nil when the token is stale or no listener's.
 func (r *registry) listener(t Token) *listener {
 	if e := r.find(t); e != nil {
 		return e.listener

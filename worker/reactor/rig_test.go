@@ -34,6 +34,7 @@ type rig struct {
 	handled     []string // every message a handler has seen
 	reports     []error
 	accepted    int
+	helped      int
 	connections int
 	beats       int
 }
@@ -72,6 +73,7 @@ func newRig(t testing.TB, config Config) *rig {
 	}
 	config.Report = func(err error) { r.reports = append(r.reports, err) }
 	config.Accepted = func(n int) { r.accepted += n }
+	config.Helped = func(n int) { r.helped += n }
 	config.Connections = func(n int) { r.connections = n }
 	config.Beat = func(int64) { r.beats++ }
 	r.loop, err = New(config)
@@ -167,7 +169,13 @@ func (r *rig) connect() *client {
 // dial leaves the connection in the accept queue.
 func (r *rig) dial() *client {
 	r.t.Helper()
-	address, err := unix.Getsockname(r.listen)
+	return r.dialTo(r.listen)
+}
+
+// dialTo leaves the connection in the queue of another listening socket.
+func (r *rig) dialTo(listening int) *client {
+	r.t.Helper()
+	address, err := unix.Getsockname(listening)
 	must(r.t, err)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(r.t, err)
