@@ -45,6 +45,9 @@ type Config struct {
 	// answer.
 	Identity string
 
+	// Bell is what reactor.Config calls so. 0: none.
+	Bell int
+
 	// Hooks, all optional. They must not block.
 
 	// Beat is called in every turn of the accept loop with the time
@@ -53,6 +56,9 @@ type Config struct {
 	// Accepted is called on the accept loop with the number of connections just
 	// accepted.
 	Accepted func(n int)
+	// Helped is called on the accept loop with how many of those came from a
+	// sibling's queue, after Accepted.
+	Helped func(n int)
 	// Connections is called on the accept loop with the number of open
 	// connections when it has changed, up to half a second later.
 	Connections func(n int)

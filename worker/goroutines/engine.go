@@ -42,8 +42,10 @@ func New(config Config) (*Engine, error) {
 	var err error
 	e.loop, err = reactor.New(reactor.Config{
 		Taker:       e.intake,
+		Bell:        config.Bell,
 		Beat:        config.Beat,
 		Accepted:    config.Accepted,
+		Helped:      config.Helped,
 		Connections: config.Connections,
 		Report:      e.report,
 	})
@@ -95,13 +97,20 @@ func followConn(c net.Conn, state http.ConnState) {
 // or by Post.
 func (e *Engine) Listen(fd int) error { return e.loop.Listen(fd) }
 
+// Help watches the listening sockets of a sibling, as reactor.Loop.Help does. Call
+// it before Run or by Post; left is called on the accept loop.
+func (e *Engine) Help(sibling int, fds []int, left func()) error {
+	return e.loop.Help(sibling, fds, left)
+}
+
 // Post has the accept loop run task once, as reactor.Loop.Post does.
 func (e *Engine) Post(task func()) error { return e.loop.Post(task) }
 
 // Drain ends the engine gracefully; any goroutine may call it. The listening
-// sockets leave the poller, what waits in their queues is accepted, then left is
-// called on the accept loop (nil: nobody to tell). Idle connections close,
-// requests under way are answered; Run returns when the last connection has gone.
+// sockets, the siblings' too, leave the poller, what waits in their queues is
+// accepted, then left is called on the accept loop (nil: nobody to tell). Idle
+// connections close, requests under way are answered; Run returns when the last
+// connection has gone.
 //
 // At deadline (CLOCK_MONOTONIC, ns; 0: none) whatever is still open is closed as
 // it is. A second Drain can bring the deadline nearer, never move it away.

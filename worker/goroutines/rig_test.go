@@ -31,6 +31,7 @@ type rig struct {
 
 	answeredN   atomic.Int64
 	accepted    atomic.Int64
+	helped      atomic.Int64
 	connections atomic.Int64
 	beats       atomic.Int64
 
@@ -44,6 +45,7 @@ func newRig(t testing.TB, config Config) *rig {
 	r := &rig{ended: make(chan error, 1), leftC: make(chan struct{})}
 	config.Answered = func() { r.answeredN.Add(1) }
 	config.Accepted = func(n int) { r.accepted.Add(int64(n)) }
+	config.Helped = func(n int) { r.helped.Add(int64(n)) }
 	config.Connections = func(n int) { r.connections.Store(int64(n)) }
 	config.Beat = func(int64) { r.beats.Add(1) }
 	config.Report = func(err error) {
