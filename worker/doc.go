@@ -14,8 +14,10 @@
 // starting: the worker has said hello and knows nothing about itself yet.
 // standby: it could accept and does not. Its loop turns and its heart beats, but
 // its listening sockets are not in the loop, so the kernel wakes it for no
-// connection. serving: they are. draining: they are out again, what waited in
-// them is accepted, the master has been told so, and requests in flight finish.
+// connection. serving: they are, and the master has been told so; from then on it
+// may send those of siblings to watch beside them. draining: all are out again, what
+// waited in them is accepted, the master has been told so, and requests in flight
+// finish.
 //
 // What serves is an engine, and a life does not know which: the reactor runs the
 // apps hello and echo on its loop, goroutines runs hello and static by net/http.
@@ -26,8 +28,10 @@
 // reach a whole process group. SIGABRT ends it with the stacks of all goroutines.
 //
 // A master that dies, or that says what makes no sense, is dropped. A serving
-// worker then serves on as an orphan until its orphan timeout, and drains. A
-// worker that has not served yet is of no use to anybody and exits with 1.
+// worker then serves on as an orphan until its orphan timeout, and drains; it goes
+// on helping the siblings that it watches. A worker that has not served yet is of no
+// use to anybody and exits with 1. One whose own listening socket somebody has shut
+// down leaves, if there is a master to replace it.
 //
 // # Promises
 //
@@ -35,8 +39,10 @@
 //     accepted, or that the kernel woke it for, is served before it exits, as
 //     far as the deadline of the drain allows.
 //   - Exit code 0 is an orderly end. Any other is one line on stderr and 1.
-//   - After Left it holds no copy of a listening socket, so the master's
-//     closing of one is final.
+//   - After Left it holds no copy of a listening socket, its own or a sibling's, so
+//     the master's closing of one is final. The same is true of a sibling's sockets
+//     when it has answered a Watch that lets go of them.
+//   - A sibling's sockets that cannot be watched cost a line, never the worker.
 //
 // # Not promised
 //

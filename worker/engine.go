@@ -20,6 +20,10 @@ type engine interface {
 	Post(task func()) error
 	// Listen adds a listening socket, which stays the caller's. Only from a task.
 	Listen(fd int) error
+	// Help watches the sockets of a sibling in place of those that it has watched
+	// for it; without any it lets go. They stay the caller's, and left is called
+	// when the engine has done with them. Only from a task.
+	Help(sibling int, fds []int, left func()) error
 	// Drain makes the engine end: no connection more, and left (if there is one)
 	// when those that waited have been accepted; at deadline (CLOCK_MONOTONIC, ns;
 	// 0: none) whatever is still open is closed.
@@ -49,6 +53,8 @@ type engineConfig struct {
 	settings ipc.Settings
 	self     proto.Hello
 	board    *ipc.Scoreboard
+	bell     int
+	report   func(error) // from any goroutine
 }
 
 // newEngine makes the engine that the settings name, with the app that they name.
@@ -89,8 +95,9 @@ func chooseEngine(s ipc.Settings) (string, error) {
 	return "", fmt.Errorf("engine %q is not built in: choose %s or %s", s.Engine, onReactor, onGoroutines)
 }
 
-// accepted and connections put the numbers of an engine on the scoreboard.
+// accepted and the like put the numbers of an engine on the scoreboard.
 func (c engineConfig) accepted(n int)    { c.board.AddAccepted(uint64(n)) }
+func (c engineConfig) helped(n int)      { c.board.AddHelped(uint64(n)) }
 func (c engineConfig) connections(n int) { c.board.SetConnections(uint64(n)) }
 func (c engineConfig) answered()         { c.board.AddRequests(1) }
 

@@ -12,6 +12,7 @@ import (
 
 	"prefork/ipc"
 	"prefork/worker/proto"
+	"prefork/worker/reactor"
 )
 
 // state is where a worker stands in its life: see the package comment.
@@ -37,11 +38,12 @@ type life struct {
 	signalC   <-chan os.Signal
 	orphanC   <-chan time.Time // fires when an orphan has served long enough; nil: no orphan
 	failedC   chan error       // the engine could not listen; it has room for that one error
+	deafC     chan struct{}    // the engine has lost a listening socket; it has room for one such news
 
 	state    state
 	settings ipc.Settings
 	board    *ipc.Scoreboard // the engine's from Welcome on, until engineEnded
-	bell     *os.File        // likewise
+	bell     int             // likewise; 0: none yet, see takeDescriptor
 
 	engine      engine        // nil while starting
 	engineEnded chan struct{} // nil while starting, closed when Run has returned
@@ -59,6 +61,7 @@ func newLife(in inheritance, signalC <-chan os.Signal) *life {
 		receivedC: make(chan received),
 		signalC:   signalC,
 		failedC:   make(chan error, 1),
+		deafC:     make(chan struct{}, 1),
 		endC:      make(chan struct{}),
 		state:     starting,
 	}
@@ -78,7 +81,9 @@ func (l *life) run() error {
 		case r := <-l.receivedC:
 			err = l.hear(r)
 		case s := <-l.signalC:
-			l.leave(s)
+			l.leave(unix.SignalName(s.(syscall.Signal)))
+		case <-l.deafC:
+			l.becomeDeaf()
 		case <-l.orphanC:
 			l.becomeDraining(noDeadline)
 		case err = <-l.failedC:
@@ -103,8 +108,8 @@ func (l *life) end() {
 	if l.board != nil {
 		_ = l.board.Close() // the process ends: nobody could use the error
 	}
-	if l.bell != nil {
-		_ = l.bell.Close() // nothing was written to it
+	if l.bell != 0 {
+		_ = unix.Close(l.bell) // nothing was written to it
 	}
 	close(l.endC)
 	_ = l.conn.Close() // os.ErrClosed when the master was lost
@@ -129,6 +134,15 @@ func (l *life) hear(r received) error {
 		case draining: // it met our Leaving on the way
 			return nil
 		}
+	case ipc.Watch:
+		switch l.state {
+		case serving:
+			l.watch(m.Slot, r.files)
+			return nil
+		case draining: // likewise
+			r.closeFiles()
+			return nil
+		}
 	case ipc.Drain:
 		l.becomeDraining(m.Deadline)
 		return nil
@@ -137,21 +151,32 @@ func (l *life) hear(r received) error {
 	return l.loseMaster(fmt.Errorf("the master sent %T to a worker that is %s", r.message, l.state))
 }
 
-// leave drains for a signal. The master hears it first, or the end of this
+// leave drains of its own accord. The master hears it first, or the end of this
 // worker would look like a crash.
-func (l *life) leave(s os.Signal) {
+func (l *life) leave(reason string) {
 	if l.state == draining {
 		return
 	}
-	l.tell(ipc.Leaving{Reason: unix.SignalName(s.(syscall.Signal))})
+	l.tell(ipc.Leaving{Reason: reason})
 	l.becomeDraining(noDeadline)
+}
+
+// becomeDeaf makes room for a successor when somebody has shut down one of our
+// listening sockets: the master may have it listen again, but not in our loop. An
+// orphan gets no successor and serves on with what it has.
+func (l *life) becomeDeaf() {
+	if l.receivedC != nil {
+		l.leave("its listening socket was shut down")
+	}
 }
 
 // becomeStandby learns from the Welcome who this worker is, starts the engine
 // without any listening socket, and tells the master that it could serve.
 func (l *life) becomeStandby(w ipc.Welcome, board, bell *os.File) error {
-	l.bell = bell
 	var err error
+	if l.bell, err = takeDescriptor(bell); err != nil {
+		return errors.Join(err, board.Close())
+	}
 	if l.board, err = ipc.OpenScoreboard(board); err != nil {
 		return err
 	}
@@ -170,6 +195,8 @@ func (l *life) startEngine(w ipc.Welcome) error {
 		settings: l.settings,
 		self:     proto.Hello{Slot: int(w.Slot), Incarnation: w.Incarnation, Generation: w.Generation, PID: os.Getpid()},
 		board:    l.board,
+		bell:     l.bell,
+		report:   l.note,
 	})
 	if err != nil {
 		return err
@@ -182,6 +209,18 @@ func (l *life) startEngine(w ipc.Welcome) error {
 	return nil
 }
 
+// note is what the engine reports by, from any of its goroutines.
+func (l *life) note(err error) {
+	report(err)
+	var lost *reactor.AcceptError
+	if errors.As(err, &lost) && !lost.Paused {
+		select {
+		case l.deafC <- struct{}{}:
+		default: // one such news is enough
+		}
+	}
+}
+
 func (l *life) becomeServing() error {
 	l.state = serving
 	if err := l.engine.Post(l.listen); err != nil {
@@ -191,6 +230,8 @@ func (l *life) becomeServing() error {
 }
 
 // listen runs on the engine. No drain overtakes it: the engine takes both in order.
+// Listening comes AFTER our sockets are in the loop: the siblings that then watch
+// them stand behind us.
 func (l *life) listen() {
 	for _, fd := range l.listeners {
 		if err := l.engine.Listen(fd); err != nil {
@@ -198,6 +239,7 @@ func (l *life) listen() {
 			return
 		}
 	}
+	l.tell(ipc.Listening{})
 }
 
 // becomeDraining ends this life in good order; the engine's end then ends run. A
@@ -215,13 +257,12 @@ func (l *life) becomeDraining(deadline int64) {
 	}
 }
 
-// haveLeft runs on the engine, when the listening sockets are out of it and empty.
-// They are closed BEFORE the master hears of it: a slot can be retired only when
-// no worker holds a copy of its socket any more.
+// haveLeft runs on the engine, when the listening sockets are out of it and empty;
+// the siblings' are closed by then, see help. They are closed BEFORE the master
+// hears of it: a slot can be retired only when no worker holds a copy of its socket
+// any more.
 func (l *life) haveLeft() {
-	for _, fd := range l.listeners {
-		_ = unix.Close(fd) // nothing was written to it
-	}
+	closeAll(l.listeners)
 	l.listeners = nil
 	l.tell(ipc.Left{})
 }

@@ -110,6 +110,7 @@ func standbyDoesNotAccept(t *testing.T, hello ipc.Settings) {
 	}
 
 	c.send(t, ipc.Serve{})
+	c.mustHear(t, ipc.Listening{})
 	client.mustGetHello(t)
 	c.send(t, ipc.Drain{})
 	client.mustEnd(t)
@@ -153,6 +154,7 @@ func heartBeatsWhileIdle(t *testing.T, hello ipc.Settings) {
 	c := start(t, listener).standby(t, hello)
 	c.mustBeat(t)
 	c.send(t, ipc.Serve{})
+	c.mustHear(t, ipc.Listening{})
 	c.mustBeat(t)
 	c.mustBeat(t)
 	if beat, now := c.counters(t).Beat, ipc.Monotonic(); beat > now {
@@ -194,9 +196,7 @@ func drainFinishesHalfReadRequests(t *testing.T, hello ipc.Settings) {
 	c := start(t, listener).serving(t, hello)
 	client := holdRequest(t, c, address)
 	c.send(t, ipc.Drain{})
-	if m := c.receive(t); m != (ipc.Left{}) {
-		t.Fatalf("the worker says %#v, want Left", m)
-	}
+	c.mustHear(t, ipc.Left{})
 	client.finishRequest(t)
 	c.mustSay(t)
 	c.mustExit(t, 0, "")
@@ -219,7 +219,7 @@ func drainServesWhatWaits(t *testing.T, hello ipc.Settings) {
 		client.mustGetHello(t)
 		client.mustEnd(t)
 	}
-	c.mustSay(t, ipc.Left{})
+	c.mustSay(t, ipc.Listening{}, ipc.Left{})
 	c.mustExit(t, 0, "")
 }
 
@@ -231,9 +231,7 @@ func drainEndsAtItsDeadline(t *testing.T, hello ipc.Settings) {
 	c := start(t, listener).serving(t, hello)
 	holdRequest(t, c, address)
 	c.send(t, ipc.Drain{})
-	if m := c.receive(t); m != (ipc.Left{}) {
-		t.Fatalf("the worker says %#v, want Left", m)
-	}
+	c.mustHear(t, ipc.Left{})
 	c.send(t, ipc.Drain{Deadline: ipc.Monotonic() + int64(time.Millisecond)}) // a second one, nearer
 	c.mustSay(t)
 	c.mustExit(t, 0, "")
@@ -248,9 +246,7 @@ func leftMeansNoCopyOfTheListener(t *testing.T, hello ipc.Settings) {
 	c := start(t, listener).serving(t, hello)
 	client := holdRequest(t, c, address)
 	c.send(t, ipc.Drain{})
-	if m := c.receive(t); m != (ipc.Left{}) {
-		t.Fatalf("the worker says %#v, want Left", m)
-	}
+	c.mustHear(t, ipc.Left{})
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -276,11 +272,7 @@ func TestSignalsDrain(t *testing.T) {
 			c := start(t, listener).serving(t, helloSettings)
 			client := holdRequest(t, c, address)
 			c.signal(t, s)
-			for _, want := range []ipc.Message{ipc.Leaving{Reason: name}, ipc.Left{}} {
-				if got := c.receive(t); got != want {
-					t.Fatalf("the worker says %#v, want %#v", got, want)
-				}
-			}
+			c.mustHear(t, ipc.Leaving{Reason: name}, ipc.Left{})
 			c.signal(t, s)          // a second one changes nothing
 			c.send(t, ipc.Serve{})  // sent before the master had heard
 			client.finishRequest(t) // the same
@@ -391,9 +383,7 @@ func TestDrainSurvivesTheMaster(t *testing.T) {
 			c := start(t, listener).serving(t, helloSettings)
 			client := holdRequest(t, c, address)
 			c.send(t, ipc.Drain{})
-			if m := c.receive(t); m != (ipc.Left{}) {
-				t.Fatalf("the worker says %#v, want Left", m)
-			}
+			c.mustHear(t, ipc.Left{})
 			test.act(t, c)
 			c.mustSoonSay(t, test.want)
 			client.finishRequest(t)
@@ -425,6 +415,8 @@ func TestNonsenseBeforeServing(t *testing.T) {
 		{"serve for a welcome", starting, sendServe, "the master sent ipc.Serve to a worker that is starting"},
 		{"hello from the master", standby, sendHello, "the master sent ipc.Hello to a worker that is standby"},
 		{"second welcome", standby, sendWelcome, "the master sent ipc.Welcome to a worker that is standby"},
+		{"watch for a welcome", starting, sendWatch, "the master sent ipc.Watch to a worker that is starting"},
+		{"watch in standby", standby, sendWatch, "the master sent ipc.Watch to a worker that is standby"},
 		{"end for a welcome", starting, hangUp, "the master has gone: this worker exits"},
 		{"end in standby", standby, hangUp, "the master has gone: this worker exits"},
 	} {
@@ -467,6 +459,7 @@ func TestNonsenseWhileServing(t *testing.T) {
 func sendGarbage(t *testing.T, c *child) { c.sendGarbage(t) }
 func sendHello(t *testing.T, c *child)   { c.send(t, ipc.Hello{MinVersion: 1, MaxVersion: 1, PID: 1}) }
 func sendServe(t *testing.T, c *child)   { c.send(t, ipc.Serve{}) }
+func sendWatch(t *testing.T, c *child)   { c.send(t, ipc.Watch{Slot: 3}) }
 func sendWelcome(t *testing.T, c *child) { c.welcome(t, mustMarshal(t, helloSettings)) }
 func hangUp(t *testing.T, c *child)      { _ = c.conn.Close() }
 

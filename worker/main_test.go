@@ -132,16 +132,27 @@ func (c *child) welcome(t testing.TB, settings []byte) {
 	}
 }
 
-// serving leads a started worker up to Serve.
+// serving leads a started worker up to Listening.
 func (c *child) serving(t testing.TB, settings ipc.Settings) *child {
 	t.Helper()
 	c.standby(t, settings).send(t, ipc.Serve{})
+	c.mustHear(t, ipc.Listening{})
 	return c
 }
 
-func (c *child) send(t testing.TB, m ipc.Message) {
+// mustHear checks what the worker says next.
+func (c *child) mustHear(t testing.TB, want ...ipc.Message) {
 	t.Helper()
-	if err := c.conn.Send(m); err != nil {
+	for _, want := range want {
+		if got := c.receive(t); got != want {
+			t.Fatalf("the worker says %#v, want %#v", got, want)
+		}
+	}
+}
+
+func (c *child) send(t testing.TB, m ipc.Message, fds ...int) {
+	t.Helper()
+	if err := c.conn.Send(m, fds...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -171,11 +182,7 @@ func (c *child) next(t testing.TB) (m ipc.Message, err error) {
 // mustSay checks what the worker says from now on, up to its end.
 func (c *child) mustSay(t testing.TB, want ...ipc.Message) {
 	t.Helper()
-	for _, want := range want {
-		if got := c.receive(t); got != want {
-			t.Fatalf("the worker says %#v, want %#v", got, want)
-		}
-	}
+	c.mustHear(t, want...)
 	if m, err := c.next(t); err != io.EOF {
 		t.Fatalf("the worker says %#v, %v, want the end", m, err)
 	}

@@ -36,11 +36,13 @@ func (c engineConfig) goroutines(handler http.Handler) (engine, error) {
 		MaxHeader:     c.settings.MaxHeader,
 		MaxBody:       c.settings.MaxBody,
 		Identity:      c.identity(),
+		Bell:          c.bell,
 		Beat:          c.board.Beat,
 		Accepted:      c.accepted,
+		Helped:        c.helped,
 		Connections:   c.connections,
 		Answered:      c.answered,
-		Report:        report,
+		Report:        c.report,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make net/http engine: %w", err)

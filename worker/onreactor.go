@@ -17,10 +17,12 @@ func newReactor(c engineConfig) (engine, error) {
 		IdleTimeout:   c.settings.IdleTimeout,
 		HeaderTimeout: c.settings.HeaderTimeout,
 		BodyTimeout:   c.settings.BodyTimeout,
+		Bell:          c.bell,
 		Beat:          c.board.Beat,
 		Accepted:      c.accepted,
+		Helped:        c.helped,
 		Connections:   c.connections,
-		Report:        report,
+		Report:        c.report,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make event loop: %w", err)
