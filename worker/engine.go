@@ -78,6 +78,14 @@ var enginesOf = map[string][]string{
 	appEcho:   {onReactor},
 }
 
+// answersOf are the apps that are a function of the request.
+var answersOf = map[string]func(engineConfig) proto.Answers{
+	appHello: func(c engineConfig) proto.Answers { return c.self.Answers() },
+}
+
+// answers returns the app that the settings name, one of answersOf.
+func (c engineConfig) answers() proto.Answers { return answersOf[c.settings.App](c) }
+
 // chooseEngine returns the engine that the settings name, or the default of their
 // app.
 func chooseEngine(s ipc.Settings) (string, error) {

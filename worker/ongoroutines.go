@@ -11,10 +11,10 @@ import (
 	"prefork/worker/static"
 )
 
-// newGoroutines makes a net/http engine that serves hello or static.
+// newGoroutines makes a net/http engine that serves an app that answers HTTP, or static.
 func newGoroutines(c engineConfig) (engine, error) {
 	if c.settings.App != appStatic {
-		return c.goroutines(helloHandler{answer: c.self.Answers()})
+		return c.goroutines(answersHandler{answer: c.answers()})
 	}
 	site, err := static.Open(c.settings.Root)
 	if err != nil {
@@ -58,12 +58,10 @@ type siteEngine struct {
 
 func (e siteEngine) Run() error { return errors.Join(e.engine.Run(), e.site.Close()) }
 
-// helloHandler is the app hello for net/http.
-type helloHandler struct {
-	answer func(method, path, sent []byte) (status int, body []byte)
-}
+// answersHandler is an app such as hello for net/http.
+type answersHandler struct{ answer proto.Answers }
 
-func (h helloHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h answersHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", proto.PlainText)
 	if !h.readBody(w, r) {
 		return
@@ -78,7 +76,7 @@ func (h helloHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // readBody reads a body that nobody wants, so that one beyond the limit is refused
 // as by the reactor. It returns false when there is nothing more to answer.
-func (h helloHandler) readBody(w http.ResponseWriter, r *http.Request) bool {
+func (h answersHandler) readBody(w http.ResponseWriter, r *http.Request) bool {
 	_, err := io.Copy(io.Discard, r.Body)
 	var tooLong *http.MaxBytesError
 	switch {

@@ -7,7 +7,7 @@ import (
 	"prefork/worker/reactor"
 )
 
-// newReactor makes an event loop that serves hello or echo.
+// newReactor makes an event loop that serves an app that answers HTTP, or echo.
 func newReactor(c engineConfig) (engine, error) {
 	var loop *reactor.Loop // the app asks it later: a loop needs its handlers first
 	newHandler, maxInput := c.handlers(func() bool { return loop.Draining() })
@@ -37,7 +37,7 @@ func (c engineConfig) handlers(draining func() bool) (newHandler func() reactor.
 		return func() reactor.Handler { return proto.Echo{} }, 0
 	}
 	http := proto.NewHTTP(proto.HTTPConfig{
-		App:       c.self.App(),
+		App:       c.answers().App(),
 		MaxHeader: c.settings.MaxHeader,
 		MaxBody:   c.settings.MaxBody,
 		Identity:  c.identity(),

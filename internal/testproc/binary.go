@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -19,14 +20,32 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-func (r *testRun) binaryPath() string { return filepath.Join(r.dir, "prefork") }
+// Trial returns the path of a binary that also has the app trial, whose requests
+// can misbehave: see worker/trial.go. Else it is as Binary's.
+func Trial(t testing.TB) string {
+	t.Helper()
+	path, err := mustRun(t).trial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
-func (r *testRun) build() (string, error) {
+const (
+	binaryName = "prefork"
+	trialName  = "prefork-trial"
+)
+
+// built are the names of what build makes, in the folder of the run.
+var built = []string{binaryName, trialName}
+
+func (r *testRun) build(name string, flags ...string) (string, error) {
+	path := filepath.Join(r.dir, name)
 	// -buildvcs=false: git refuses to look at a tree of another user, as in a CI
 	// container, and the build would fail with it.
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", r.binaryPath(), "prefork/cmd/prefork")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build prefork: %w\n%s", err, output)
+	args := slices.Concat([]string{"build", "-buildvcs=false", "-o", path}, flags, []string{"prefork/cmd/prefork"})
+	if output, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, output)
 	}
-	return r.binaryPath(), nil
+	return path, nil
 }

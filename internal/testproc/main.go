@@ -33,6 +33,7 @@ type testRun struct {
 	processes int             // how many were started, to number their marks
 
 	binary func() (string, error) // builds prefork once
+	trial  func() (string, error) // and with the app trial
 	forker *forker
 }
 
@@ -74,7 +75,8 @@ func begin(commands []Command) (*testRun, error) {
 		return nil, err
 	}
 	run := &testRun{dir: dir, commands: commands, used: map[string]bool{}, forker: newForker()}
-	run.binary = sync.OnceValues(run.build)
+	run.binary = sync.OnceValues(func() (string, error) { return run.build(binaryName) })
+	run.trial = sync.OnceValues(func() (string, error) { return run.build(trialName, "-tags=trial") })
 	if run.mark, err = newMark(); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type Master struct {
 	*Process
 	// Control is the path of its control socket, in a folder of its own.
 	Control string
+	binary  string // what it was started from; empty: Binary
 }
 
 // Prefork starts `prefork run` with a control socket of its own, on a free port
@@ -38,29 +39,36 @@ type Master struct {
 // killed master leaves is ended without complaint.
 func Prefork(t testing.TB, args ...string) *Master {
 	t.Helper()
-	cmd, control := preforkRun(t, freePort(args))
+	cmd, control := preforkRun(t, Binary(t), freePort(args))
+	return adopt(t, Start(t, cmd), control)
+}
+
+// PreforkTrial is Prefork with the binary that [Trial] builds.
+func PreforkTrial(t testing.TB, args ...string) *Master {
+	t.Helper()
+	cmd, control := preforkRun(t, Trial(t), freePort(args))
 	return adopt(t, Start(t, cmd), control)
 }
 
 // PreforkAsConfigured is Prefork where a configuration file says the addresses.
 func PreforkAsConfigured(t testing.TB, args ...string) *Master {
 	t.Helper()
-	cmd, control := preforkRun(t, args)
+	cmd, control := preforkRun(t, Binary(t), args)
 	return adopt(t, Start(t, cmd), control)
 }
 
 // PreforkOnTerminal is Prefork with a controlling terminal.
 func PreforkOnTerminal(t testing.TB, args ...string) (*Master, *Terminal) {
 	t.Helper()
-	cmd, control := preforkRun(t, freePort(args))
+	cmd, control := preforkRun(t, Binary(t), freePort(args))
 	terminal := StartOnTerminal(t, cmd)
 	return adopt(t, terminal.Process, control), terminal
 }
 
-func preforkRun(t testing.TB, args []string) (cmd *exec.Cmd, control string) {
+func preforkRun(t testing.TB, binary string, args []string) (cmd *exec.Cmd, control string) {
 	t.Helper()
 	control = filepath.Join(SocketDir(t), "control.sock")
-	return exec.Command(Binary(t), append([]string{"run", "--control", control}, args...)...), control
+	return exec.Command(binary, append([]string{"run", "--control", control}, args...)...), control
 }
 
 // freePort adds an address to arguments that say none.
@@ -72,7 +80,7 @@ func freePort(args []string) []string {
 }
 
 func adopt(t testing.TB, p *Process, control string) *Master {
-	m := &Master{Process: p, Control: control}
+	m := &Master{Process: p, Control: control, binary: p.cmd.Path}
 	t.Cleanup(func() { m.stop(t) }) // runs BEFORE the process's own cleanup, which kills
 	return m
 }
@@ -108,8 +116,11 @@ func (m *Master) stop(t testing.TB) {
 // Run runs `prefork VERB … --control …` for this master, to its end.
 func (m *Master) Run(t testing.TB, verb string, args ...string) Result {
 	t.Helper()
-	argv := append([]string{verb, "--control", m.Control}, args...)
-	return Run(t, exec.Command(Binary(t), argv...))
+	binary := m.binary
+	if binary == "" {
+		binary = Binary(t)
+	}
+	return Run(t, exec.Command(binary, append([]string{verb, "--control", m.Control}, args...)...))
 }
 
 // Status is what `prefork status --json` says. A master that cannot be asked

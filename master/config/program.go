@@ -8,7 +8,10 @@ import (
 )
 
 // Apps lists the built-in workers.
-func Apps() []string { return []string{"hello", appStatic, appEcho} }
+func Apps() []string { return slices.Clone(apps) }
+
+// apps are what Apps lists; a build for tests has one more, see trial.go.
+var apps = []string{"hello", appStatic, appEcho}
 
 // Engines lists what --engine takes.
 func Engines() []string { return []string{engineReactor, engineGoroutines} }

@@ -21,9 +21,13 @@ type Hello struct {
 	PID         int
 }
 
+// Answers is an application as a function of a request's method, its path, and
+// the path as it was sent. Nobody may change the body, which is of the type
+// PlainText.
+type Answers func(method, path, sent []byte) (status int, body []byte)
+
 // App returns the application as a handler of fasthttp.
-func (h Hello) App() fasthttp.RequestHandler {
-	answer := h.Answers()
+func (answer Answers) App() fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType(PlainText)
 		status, body := answer(ctx.Method(), ctx.Path(), ctx.URI().PathOriginal())
@@ -35,11 +39,12 @@ func (h Hello) App() fasthttp.RequestHandler {
 	}
 }
 
-// Answers returns the application as a function of a request's method, its path,
-// and the path as it was sent: GET / answers "hello from slot 2 generation 3 pid
-// 4242" and a line end, other paths are not found, other methods not allowed.
-// Nobody may change the body, which is of the type PlainText.
-func (h Hello) Answers() func(method, path, sent []byte) (status int, body []byte) {
+// App returns the application as a handler of fasthttp.
+func (h Hello) App() fasthttp.RequestHandler { return h.Answers().App() }
+
+// Answers returns the application: GET / answers "hello from slot 2 generation 3
+// pid 4242" and a line end, other paths are not found, other methods not allowed.
+func (h Hello) Answers() Answers {
 	greeting := fmt.Appendf(nil, "hello from slot %d generation %d pid %d\n", h.Slot, h.Generation, h.PID)
 	return func(method, path, sent []byte) (int, []byte) {
 		switch {

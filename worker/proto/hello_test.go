@@ -36,7 +36,7 @@ func TestHelloGolden(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := converse(t, HTTPConfig{App: hello.App(), Identity: test.identity}).feed(test.request)
+			c := converse(t, HTTPConfig{App: hello.Answers().App(), Identity: test.identity}).feed(test.request)
 			got := c.answers()
 			path := filepath.Join("testdata", "hello", test.name+".http")
 			if *update {
