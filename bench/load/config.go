@@ -45,13 +45,18 @@ type Config struct {
 	Path string
 	// Mode is NewConnection when empty.
 	Mode Mode
-	// Rate is the number of requests a second, 1 to RateMax.
+	// Closed makes a closed loop of it: there is no schedule, each of Clients asks
+	// again as soon as it has its answer. It is for what a saturated server can do
+	// and costs, and says little about latency: a stall hides the requests that
+	// were not sent because of it.
+	Closed bool
+	// Rate is the number of requests a second, 1 to RateMax; 0 in a closed loop.
 	Rate int
 	// Duration is how long requests become due; Rate x Duration of them in all,
-	// at least one and at most RequestsMax.
+	// at least one and at most RequestsMax, with which a closed loop ends too.
 	Duration time.Duration
-	// Clients is the number of connections of mode KeepAlive; 0 means 16.
-	// NewConnection ignores it.
+	// Clients is the number of connections of mode KeepAlive, and of a closed loop
+	// in any mode; 0 means 16. Else NewConnection ignores it.
 	Clients int
 	// Timeout is the time a request has from the moment it is due until the end
 	// of its answer; 0 means 10 s.
@@ -91,11 +96,7 @@ func (c Config) validate() error {
 	if c.Mode != NewConnection && c.Mode != KeepAlive {
 		refuse("mode %q: unknown; choose %s or %s", c.Mode, NewConnection, KeepAlive)
 	}
-	if c.Rate < 1 || c.Rate > RateMax {
-		refuse("rate %d: must be 1 to %d requests a second", c.Rate, RateMax)
-	} else if n := c.requests(); n < 1 || n > RequestsMax {
-		refuse("duration %s at %d requests a second: makes %d requests; must be 1 to %d", c.Duration, c.Rate, n, RequestsMax)
-	}
+	problems = append(problems, c.validateSchedule())
 	if c.Clients < 1 || c.Clients > ClientsMax {
 		refuse("clients %d: must be 1 to %d", c.Clients, ClientsMax)
 	}
@@ -103,6 +104,24 @@ func (c Config) validate() error {
 		refuse("timeout %s: must be above 0 and at most %s", c.Timeout, TimeoutMax)
 	}
 	return errors.Join(problems...)
+}
+
+// validateSchedule looks at how many requests there will be.
+func (c Config) validateSchedule() error {
+	switch {
+	case c.Closed && c.Rate != 0:
+		return fmt.Errorf("rate %d: a closed loop has none, its clients ask as fast as they are answered; leave it out", c.Rate)
+	case c.Closed && c.Duration <= 0:
+		return fmt.Errorf("duration %s: must be above 0", c.Duration)
+	case c.Closed:
+		return nil
+	case c.Rate < 1 || c.Rate > RateMax:
+		return fmt.Errorf("rate %d: must be 1 to %d requests a second", c.Rate, RateMax)
+	}
+	if n := c.requests(); n < 1 || n > RequestsMax {
+		return fmt.Errorf("duration %s at %d requests a second: makes %d requests; must be 1 to %d", c.Duration, c.Rate, n, RequestsMax)
+	}
+	return nil
 }
 
 // requests is the number of requests that become due. It expects a valid rate.

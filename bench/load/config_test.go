@@ -33,6 +33,9 @@ func TestValidate(t *testing.T) {
 		"time before the start":  {change: func(c *Config) { c.Duration = -time.Second }, want: "requests; must be"},
 		"clients below 0":        {change: func(c *Config) { c.Clients = -1 }, want: "clients -1"},
 		"too many clients":       {change: func(c *Config) { c.Clients = ClientsMax + 1 }, want: "clients 10001"},
+		"closed loop":            {change: func(c *Config) { c.Closed, c.Rate = true, 0 }},
+		"closed loop, rate":      {change: func(c *Config) { c.Closed = true }, want: "rate 10: a closed loop has none"},
+		"closed loop, no time":   {change: func(c *Config) { *c = Config{Addr: c.Addr, Closed: true} }, want: "duration 0s"},
 		"timeout below 0":        {change: func(c *Config) { c.Timeout = -1 }, want: "timeout"},
 		"timeout beyond minutes": {change: func(c *Config) { c.Timeout = time.Hour }, want: "timeout"},
 	}

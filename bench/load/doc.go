@@ -21,6 +21,9 @@
 //
 // # What it does not
 //
+// A closed loop (Config.Closed) is the exception to the first promise, for
+// questions about capacity and cost: there a request is due when a client is free.
+//
 // It speaks GET without a body, it does not pipeline, and it refuses every
 // address but a loopback one: it must never load somebody else's machine.
 //

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -155,6 +156,51 @@ func TestLatencyCountsFromDue(t *testing.T) {
 	// that count as late, however slow this machine is.
 	if r.Late < 10 || r.LagMax < stall/2 || r.Latency.P90 < stall/2 {
 		t.Errorf("want 10 late or more, lag and p90 of %s or more:\n%s", stall/2, r)
+	}
+}
+
+// Each client of a closed loop has one request under way, and asks again at once.
+func TestClosedLoop(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []Mode{NewConnection, KeepAlive} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			const clients = 4
+			var underWay, most atomic.Int64
+			addr := serveHTTP(t, listen(t, "tcp4", "127.0.0.1:0"), func(http.ResponseWriter, *http.Request) {
+				now := underWay.Add(1)
+				for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+				}
+				<-time.After(10 * time.Millisecond)
+				underWay.Add(-1)
+			})
+			r := mustRun(t, Config{Addr: addr, Mode: mode, Closed: true, Clients: clients, Duration: 500 * time.Millisecond})
+			if most.Load() != clients {
+				t.Errorf("%d requests at once, want %d", most.Load(), clients)
+			}
+			// At most one each 10 ms and client; how many fewer is the machine's affair.
+			if r.Lost() != 0 || r.Scheduled < 2*clients || r.Scheduled > 51*clients {
+				t.Errorf("want %d to %d answered, 0 lost:\n%s", 2*clients, 51*clients, r)
+			}
+			if mode == KeepAlive && r.Connections != clients {
+				t.Errorf("%d connections, want %d", r.Connections, clients)
+			}
+		})
+	}
+}
+
+func TestClosedLoopStops(t *testing.T) {
+	t.Parallel()
+	g, err := Start(t.Context(), Config{Addr: serveHello(t), Closed: true, Duration: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Await(t.Context(), 100); err != nil {
+		t.Error(err)
+	}
+	g.Stop()
+	if r := g.Wait(); r.Lost() != 0 || r.Scheduled < 100 {
+		t.Errorf("want 100 scheduled or more, 0 lost:\n%s", r)
 	}
 }
 

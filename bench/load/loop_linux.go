@@ -42,12 +42,11 @@ type loop struct {
 	buffer [readSize]byte
 
 	start    time.Time
-	outcomes []outcome // one for each request
+	outcomes []outcome // one for each request that was due
 	failures []Failure
-	// Numbers of requests, expired <= next <= scheduled: those below scheduled
-	// are due, those from next on wait for a connection, and those below expired
-	// are past their timeout.
-	scheduled, next, expired int
+	// Numbers of requests, expired <= next <= len(outcomes): those from next on
+	// wait for a connection, and those below expired are past their timeout.
+	next, expired int
 
 	connections []*connection
 	most        int           // how many there may be
@@ -66,11 +65,13 @@ func newLoop(cfg Config, answered *atomic.Int64) (*loop, error) {
 		epoll:    epoll,
 		parser:   newParser(),
 		answered: answered,
-		outcomes: make([]outcome, cfg.requests()),
 		most:     connectionsMax,
 	}
 	l.target, _ = parseLoopback(cfg.Addr) // Start has validated it
-	if cfg.Mode == KeepAlive {
+	if !cfg.Closed {
+		l.outcomes = make([]outcome, 0, cfg.requests())
+	}
+	if cfg.Mode == KeepAlive || cfg.Closed {
 		l.most = cfg.Clients
 		for range cfg.Clients {
 			l.idle = append(l.idle, l.addConnection())
@@ -96,17 +97,13 @@ func (l *loop) run(ctx context.Context) Report {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 	l.start = time.Now()
-	total := len(l.outcomes)
 	for {
-		if ctx.Err() != nil {
-			total = l.scheduled
-		}
-		l.schedule(total)
+		more := ctx.Err() == nil && l.schedule()
 		l.send()
-		if l.scheduled == total && l.next == total && len(l.idle) == len(l.connections) {
+		if !more && l.next == len(l.outcomes) && len(l.idle) == len(l.connections) {
 			break
 		}
-		l.dispatch(l.wait(total))
+		l.dispatch(l.wait(more))
 		l.expire()
 	}
 	elapsed := time.Since(l.start)
@@ -114,17 +111,35 @@ func (l *loop) run(ctx context.Context) Report {
 	return l.report(elapsed)
 }
 
-// schedule makes requests due whose moment has come.
-func (l *loop) schedule(total int) {
+// schedule makes requests due whose moment has come, and says whether there will
+// be more.
+func (l *loop) schedule() (more bool) {
 	now := time.Since(l.start)
-	for l.scheduled < total && l.config.due(l.scheduled) <= now {
-		l.scheduled++
+	if l.config.Closed {
+		return l.scheduleForIdle(now)
 	}
+	total := cap(l.outcomes)
+	for len(l.outcomes) < total && l.config.due(len(l.outcomes)) <= now {
+		l.outcomes = append(l.outcomes, outcome{due: l.config.due(len(l.outcomes))})
+	}
+	return len(l.outcomes) < total
+}
+
+// scheduleForIdle is schedule for a closed loop: a request for each client that has
+// none.
+func (l *loop) scheduleForIdle(now time.Duration) (more bool) {
+	if now >= l.config.Duration || len(l.outcomes)+len(l.idle) > RequestsMax {
+		return false
+	}
+	for range l.idle {
+		l.outcomes = append(l.outcomes, outcome{due: now})
+	}
+	return true
 }
 
 // send gives waiting requests to idle connections.
 func (l *loop) send() {
-	for l.next < l.scheduled {
+	for l.next < len(l.outcomes) {
 		c := l.takeIdle()
 		if c == nil {
 			return
@@ -175,15 +190,16 @@ func (l *loop) ask(c *connection, number int) {
 	}
 }
 
-// wait returns the events that come before the next request is due or times out.
-func (l *loop) wait(total int) []unix.EpollEvent {
+// wait returns the events that come before the next request is due or times out;
+// more says that there will be a next one.
+func (l *loop) wait(more bool) []unix.EpollEvent {
 	until := sleepMax
 	now := time.Since(l.start)
-	if l.scheduled < total {
-		until = min(until, l.config.due(l.scheduled)-now)
+	if more && !l.config.Closed {
+		until = min(until, l.config.due(len(l.outcomes))-now)
 	}
-	if l.expired < l.scheduled {
-		until = min(until, l.config.due(l.expired)+l.config.Timeout-now)
+	if l.expired < len(l.outcomes) {
+		until = min(until, l.outcomes[l.expired].due+l.config.Timeout-now)
 	}
 	return l.events[:epollWait(l.epoll, l.events[:], max(0, until))]
 }
@@ -267,7 +283,7 @@ func (l *loop) record(number int, err error) {
 	class := classify(err)
 	l.outcomes[number].class = class
 	if len(l.failures) < failuresKeptMax {
-		l.failures = append(l.failures, Failure{Due: l.config.due(number), Class: class, Reason: err.Error()})
+		l.failures = append(l.failures, Failure{Due: l.outcomes[number].due, Class: class, Reason: err.Error()})
 	}
 }
 
@@ -280,7 +296,7 @@ func (l *loop) release(c *connection) {
 // expire ends the requests whose time is over, oldest first.
 func (l *loop) expire() {
 	now := time.Since(l.start)
-	for ; l.expired < l.scheduled && l.config.due(l.expired)+l.config.Timeout <= now; l.expired++ {
+	for ; l.expired < len(l.outcomes) && l.outcomes[l.expired].due+l.config.Timeout <= now; l.expired++ {
 		if l.expired >= l.next {
 			l.record(l.expired, errNoConnection)
 			l.next = l.expired + 1
@@ -298,7 +314,7 @@ func (l *loop) expire() {
 }
 
 func (l *loop) sinceDue(number int) time.Duration {
-	return time.Since(l.start) - l.config.due(number)
+	return time.Since(l.start) - l.outcomes[number].due
 }
 
 func (l *loop) close() {

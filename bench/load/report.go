@@ -15,7 +15,7 @@ const lateAfter = 10 * time.Millisecond
 type Report struct {
 	Mode Mode `json:"mode"`
 	// Scheduled is the number of requests that became due: Rate x Duration
-	// unless the load was stopped.
+	// unless the load was stopped, or is a closed loop.
 	Scheduled int `json:"scheduled"`
 	// Sent is the number of requests that were tried on the server, including
 	// those whose connection was refused.
@@ -68,6 +68,7 @@ type Quantiles struct {
 
 // outcome is what became of one request.
 type outcome struct {
+	due        time.Duration // from the start of the schedule
 	latency    time.Duration // of an answer: from due to its last byte
 	lag        time.Duration // from due to sent
 	connection int32         // the index of the one that carried it
@@ -109,7 +110,7 @@ func (q Quantiles) String() string {
 func (l *loop) report(elapsed time.Duration) Report {
 	r := Report{
 		Mode:         l.config.Mode,
-		Scheduled:    l.scheduled,
+		Scheduled:    len(l.outcomes),
 		Failed:       map[Class]int{},
 		BySlot:       map[int]int{},
 		ByGeneration: map[int]int{},
@@ -118,8 +119,8 @@ func (l *loop) report(elapsed time.Duration) Report {
 		Elapsed:      elapsed,
 		Failures:     l.failures,
 	}
-	latencies := make([]time.Duration, 0, l.scheduled)
-	for _, o := range l.outcomes[:l.scheduled] {
+	latencies := make([]time.Duration, 0, len(l.outcomes))
+	for _, o := range l.outcomes {
 		r.count(o)
 		if o.class == answered {
 			latencies = append(latencies, o.latency)

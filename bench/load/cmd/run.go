@@ -52,10 +52,10 @@ func parse(args []string, stderr io.Writer) (cfg load.Config, asJSON bool, err e
 		flags.PrintDefaults()
 	}
 	mode := flags.String("mode", string(load.NewConnection), "`new` connection for each request, or keepalive")
-	flags.IntVar(&cfg.Rate, "rate", 1000, "requests a second")
+	flags.IntVar(&cfg.Rate, "rate", 1000, "requests a second; 0: a closed loop, each client asks again when it has its answer")
 	flags.DurationVar(&cfg.Duration, "duration", 10*time.Second, "how long requests become due")
 	flags.DurationVar(&cfg.Timeout, "timeout", 10*time.Second, "from the moment a request is due to the end of its answer")
-	flags.IntVar(&cfg.Clients, "clients", 16, "connections of mode keepalive")
+	flags.IntVar(&cfg.Clients, "clients", 16, "connections of mode keepalive, or of a closed loop")
 	flags.StringVar(&cfg.Path, "path", "/", "path of the request")
 	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	if err := flags.Parse(args); err != nil {
@@ -64,7 +64,7 @@ func parse(args []string, stderr io.Writer) (cfg load.Config, asJSON bool, err e
 	if flags.NArg() != 1 {
 		return load.Config{}, false, fmt.Errorf("%d addresses given: give one, such as 127.0.0.1:8080", flags.NArg())
 	}
-	cfg.Mode, cfg.Addr = load.Mode(*mode), flags.Arg(0)
+	cfg.Mode, cfg.Addr, cfg.Closed = load.Mode(*mode), flags.Arg(0), cfg.Rate == 0
 	return cfg, asJSON, nil
 }
 

@@ -29,6 +29,7 @@ func TestRun(t *testing.T) {
 	}{
 		"all answered":     {args: []string{"-rate", "50", "-duration", "100ms", addr}, code: exitDone, stdout: "5 answered, 0 lost"},
 		"keep-alive":       {args: []string{"-rate", "50", "-duration", "100ms", "-mode", "keepalive", addr}, code: exitDone, stdout: "mode keepalive"},
+		"closed loop":      {args: []string{"-rate", "0", "-clients", "2", "-duration", "100ms", addr}, code: exitDone, stdout: " 0 lost"},
 		"JSON":             {args: []string{"-json", "-rate", "50", "-duration", "100ms", addr}, code: exitDone, stdout: `"answered": 5`},
 		"some lost":        {args: []string{"-rate", "50", "-duration", "100ms", "-path", "/other", addr}, code: exitLost, stdout: "failed bad_answer: 5"},
 		"help":             {args: []string{"-h"}, code: exitDone, stderr: "usage: load"},
