@@ -25,6 +25,7 @@ const (
 	http    = "github.com/valyala/fasthttp"
 	goleak  = "go.uber.org/goleak"
 	toml    = "github.com/pelletier/go-toml/v2/unstable"
+	plot    = "gonum.org/v1/plot"
 	oneWay  = "imports run one way, cmd → master and worker → ipc, so that each can be read and tested without what stands above it"
 	apart   = "the parts under master do not know each other: master joins them, and what they share is a plain type of supervise or config"
 	leaf    = "a leaf that everybody builds on can build on nobody"
@@ -102,6 +103,11 @@ var rules = map[string]rule{
 	"bench/load/loadtest": {
 		ours: []string{"bench/load"}, others: []string{"testing"},
 		why: outside + "; tests of several packages use it",
+	},
+	"bench/peer": {others: []string{xsys}, why: outside},
+	"bench/chart": {
+		others: []string{plot, plot + "/font", plot + "/plotter", plot + "/text", plot + "/vg", plot + "/vg/draw", plot + "/vg/vgsvg"},
+		why:    "it draws whatever somebody has measured",
 	},
 
 	"examples": {why: "it is for people to read and copy"},
