@@ -27,7 +27,16 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 		m.with(a.ID, (*child).kill)
 	case supervise.Sample:
 		return m.sample()
-	case supervise.Watch, supervise.Unwatch, supervise.RingBell, supervise.LookAtQueues, supervise.EmptySlot:
+	case supervise.Watch:
+		return m.watch(a)
+	case supervise.Unwatch:
+		return m.unwatch(a)
+	case supervise.RingBell:
+		m.bell.Ring()
+	case supervise.LookAtQueues:
+		return m.lookAtQueues()
+	case supervise.EmptySlot:
+		m.emptySlot(a)
 	case supervise.LoadConfig:
 		return m.loadConfig(a)
 	case supervise.OpenSockets:

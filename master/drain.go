@@ -21,6 +21,7 @@ func (m *master) drain(a supervise.Drain) {
 	m.with(a.ID, func(c *child) {
 		c.told.Store(true)
 		if m.sockets.exclusive(c.revision, c.id.Slot) {
+			undefer(m.sockets.alone(c.revision, c.id.Slot))
 			m.goroutines.Go(func() { m.drainWhenEmpty(c, a.Deadline) })
 			return
 		}
@@ -31,27 +32,39 @@ func (m *master) drain(a supervise.Drain) {
 // drainWhenEmpty waits for half of the time that the worker has: what it does not
 // take until then it will not take at all, and the other half is for what it holds.
 func (m *master) drainWhenEmpty(c *child, deadline supervise.Time) {
-	left := deadline - supervise.Time(ipc.Monotonic())
-	patience := time.NewTimer(left / 2)
+	patience := (deadline - supervise.Time(ipc.Monotonic())) / 2
+	waiting, ok := m.awaitEmpty(c.exited, deadline-patience, func() int { return m.sockets.waiting(c.revision, c.id.Slot) })
+	if !ok {
+		return
+	}
+	if waiting > 0 {
+		m.journal.note(supervise.Note{
+			Level: supervise.Warn, Text: "worker leaves connections behind", ID: c.id, Generation: c.generation, PID: c.process.PID(),
+			Reason: fmt.Sprintf("%d wait in its sockets, and it has not taken them within %v", waiting, patience.Round(time.Millisecond)),
+		})
+	}
+	c.talk.drain(deadline)
+}
+
+// awaitEmpty waits until count is 0, which the loop asks, or for the deadline, and
+// returns the last count. ok is false when nobody wants to know any more: the
+// worker has exited, or the loop has ended, and with it everybody.
+func (m *master) awaitEmpty(exited <-chan struct{}, deadline supervise.Time, count func() int) (left int, ok bool) {
+	patience := time.NewTimer(deadline - supervise.Time(ipc.Monotonic()))
 	defer patience.Stop()
 	look := time.NewTicker(emptyLook)
 	defer look.Stop()
-	for waiting, late := 1, false; waiting > 0 && !late; {
+	for left = 1; left > 0; {
 		select {
-		case <-c.exited:
-			return
+		case <-exited:
+			return left, false
 		case <-patience.C:
-			late = true
-			m.journal.note(supervise.Note{
-				Level: supervise.Warn, Text: "worker leaves connections behind", ID: c.id, Generation: c.generation, PID: c.process.PID(),
-				Reason: fmt.Sprintf("%d wait in its sockets, and it has not taken them within %v", waiting, (left / 2).Round(time.Millisecond)),
-			})
+			return left, true
 		case <-look.C:
-			err := m.ask(context.Background(), func() { waiting = m.sockets.waiting(c.revision, c.id.Slot) })
-			if err != nil {
-				return // the loop has ended, and with it everybody
+			if err := m.ask(context.Background(), func() { left = count() }); err != nil {
+				return left, false
 			}
 		}
 	}
-	c.talk.drain(deadline)
+	return 0, true
 }

@@ -62,7 +62,8 @@ func (l *loop) step(ev supervise.Event) {
 			if exit, ok := a.(supervise.Exit); ok {
 				l.done, l.end = true, exit
 			}
-			l.outcomes = append(l.outcomes, l.effects.perform(a)...)
+			more := l.effects.perform(a) // BEFORE outcomes is read: it may add to them itself
+			l.outcomes = append(l.outcomes, more...)
 		}
 		l.effects.handled(next)
 		if l.check != nil {

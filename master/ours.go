@@ -23,6 +23,7 @@ type ours struct {
 	settings []byte
 	spoilt   bool // the scoreboard was overwritten, and that was said
 
+	unwatched atomic.Int32 // Watches that it has not answered
 	greeted   atomic.Bool // it has said hello
 	saidReady atomic.Bool
 }
@@ -53,7 +54,7 @@ func (o *ours) closeTheirs() {
 }
 
 // hear takes messages until the channel ends. Each kind may come once in a life,
-// so a worker cannot flood the loop.
+// and Watched once for each Watch, so a worker cannot flood the loop.
 func (o *ours) hear() {
 	seen := map[ipc.Kind]bool{}
 	for {
@@ -83,6 +84,9 @@ func (o *ours) hearFailed(err error) {
 
 // accept handles one message of the worker.
 func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
+	if w, ok := m.(ipc.Watched); ok {
+		return o.watched(w)
+	}
 	kind := ipc.KindOf(m)
 	if seen[kind] {
 		return &ipc.ProtocolError{Reason: fmt.Sprintf("a second %v", kind)}
@@ -99,6 +103,8 @@ func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
 	case ipc.Ready:
 		o.saidReady.Store(true)
 		c.post(supervise.WorkerSaidReady{ID: c.id})
+	case ipc.Listening:
+		c.post(supervise.WorkerSaidListening{ID: c.id})
 	case ipc.Left:
 		c.post(supervise.WorkerSaidLeft{ID: c.id})
 	case ipc.Leaving: // somebody else told it, by a signal for example

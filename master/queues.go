@@ -33,6 +33,78 @@ func (s *sockets) waiting(revision uint64, slot int) (n int) {
 	return n
 }
 
+// queues counts the connections that wait in each slot for whoever serves it, by
+// slot. What all slots share is counted once, for the first of them.
+func (s *sockets) queues() []int {
+	waiting := make([]int, s.slots())
+	counted := map[*group]bool{}
+	for slot := range waiting {
+		for _, g := range s.groupsOf(s.served[slot]) {
+			if slot >= g.Slots() || g.Shared() && counted[g] {
+				continue
+			}
+			counted[g] = true
+			for _, fd := range g.Sockets(slot) {
+				if length, _, err := listen.Queue(fd); err == nil {
+					waiting[slot] += length
+				}
+			}
+		}
+	}
+	return waiting
+}
+
+// slots is how many slots have somebody who serves them, or had: the highest
+// number and all below it.
+func (s *sockets) slots() (n int) {
+	for slot := range s.served {
+		n = max(n, slot+1)
+	}
+	return n
+}
+
+// alone are the sockets that only the slot has, of the addresses of the revision:
+// what a sibling can watch.
+func (s *sockets) alone(revision uint64, slot int) (fds []int) {
+	for _, g := range s.groupsOf(revision) {
+		if slot < g.Slots() && !g.Shared() {
+			fds = append(fds, g.Sockets(slot)...)
+		}
+	}
+	return fds
+}
+
+// everAt are the sockets that only the slot has, of every edition.
+func (s *sockets) everAt(slot int) (fds []int) {
+	for _, p := range s.endpoints {
+		for _, g := range p.groups {
+			if slot < g.Slots() && !g.Shared() {
+				fds = append(fds, g.Sockets(slot)...)
+			}
+		}
+	}
+	return fds
+}
+
+// left counts what waits in the sockets of a slot that nobody serves any more, of
+// every edition, with the handshakes that may still end there.
+func (s *sockets) left(slot int) (n int) {
+	for _, p := range s.endpoints {
+		for _, g := range p.groups {
+			if slot >= g.Slots() || g.Shared() {
+				continue
+			}
+			for _, fd := range g.Sockets(slot) {
+				if length, _, err := listen.Queue(fd); err == nil {
+					n += length
+				}
+			}
+			n += p.unsettled(g.FD(slot), s.now())
+		}
+	}
+	return n
+}
+
 // exclusive tells whether some of the slot's sockets are left to the workers of
 // the revision: they get no new connections, and whoever serves the slot now
 // does not have them. What waits there is lost when these workers leave too early.

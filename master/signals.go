@@ -24,6 +24,7 @@ var signalNames = map[os.Signal]supervise.Signal{
 	unix.SIGUSR1:  supervise.SIGUSR1,
 	unix.SIGUSR2:  supervise.SIGUSR2,
 	unix.SIGWINCH: supervise.SIGWINCH,
+	unix.SIGCHLD:  supervise.SIGCHLD, // also when a child stops: the runtime does not set SA_NOCLDSTOP
 }
 
 // signals turns signals into events.

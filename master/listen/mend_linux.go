@@ -43,3 +43,9 @@ func Inode(fd int) (uint64, error) {
 	}
 	return st.Ino, nil
 }
+
+// Undefer switches TCP_DEFER_ACCEPT off (tcp(7)), which a worker may have switched
+// on: without it a client that says nothing reaches the accept queue at its next
+// retransmission, within about a second, and does not wait among the handshakes.
+// Other sockets than TCP have no such thing.
+func Undefer(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 0) }
