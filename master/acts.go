@@ -99,8 +99,13 @@ func (m *master) startChild(a supervise.Spawn) (*child, error) {
 		Program: m.programOf(cfg), Env: environment(m.environ, cfg.Environment), Listeners: m.sockets.of(a.Revision, a.ID.Slot),
 		Slot: a.ID.Slot, Generation: a.Generation,
 	}
+	if cfg.SiblingFDs {
+		spec.Siblings = m.sockets.ring(a.Revision, a.ID.Slot, cfg.HelpersInForce())
+	}
 	talk.furnish(&spec)
-	if err := m.prepareListeners(a.ID, spec.Listeners, spec.IPC == nil); err != nil {
+	// Who shares its sockets with siblings must find one empty without waiting.
+	blocking := spec.IPC == nil && !cfg.SiblingFDs
+	if err := m.prepareListeners(a.ID, spec.Listeners, blocking); err != nil {
 		talk.release()
 		return nil, err
 	}

@@ -74,6 +74,19 @@ func (s *sockets) alone(revision uint64, slot int) (fds []int) {
 	return fds
 }
 
+// ring are the sockets of the slots after this one, the first one's again after the
+// last: those of so many slots.
+func (s *sockets) ring(revision uint64, slot, slots int) (fds []int) {
+	all := 0
+	for _, g := range s.groupsOf(revision) {
+		all = max(all, g.Slots())
+	}
+	for n := 1; n <= min(slots, all-1); n++ {
+		fds = append(fds, s.alone(revision, (slot+n)%all)...)
+	}
+	return fds
+}
+
 // everAt are the sockets that only the slot has, of every edition.
 func (s *sockets) everAt(slot int) (fds []int) {
 	for _, p := range s.endpoints {

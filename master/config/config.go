@@ -28,6 +28,11 @@ type Config struct {
 	// Queue is "slot" for a listening socket for each slot, or "shared" for one
 	// that all slots share.
 	Queue string
+	// Helpers is how many siblings watch each slot's sockets beside its own worker,
+	// so that nobody waits for one that is busy, stuck or dead: 0 to HelpersMax.
+	Helpers int
+	// SiblingFDs gives a Command the sockets of its siblings, too.
+	SiblingFDs bool
 	// Ready tells when a Command counts as ready.
 	Ready Ready
 	// StopSignal tells a Command to drain: a name without SIG.
@@ -82,6 +87,7 @@ func Default() Config {
 		Engine:        engineReactor,
 		Root:          ".",
 		Queue:         "slot",
+		Helpers:       2,
 		Ready:         Ready{Notify: true, After: readyAutoAfter},
 		StopSignal:    "TERM",
 		Surge:         Surge{Percent: 100},

@@ -17,11 +17,13 @@ var apps = []string{"hello", appStatic, appEcho}
 func Engines() []string { return []string{engineReactor, engineGoroutines} }
 
 // Queues lists what --queue takes.
-func Queues() []string { return []string{"slot", "shared"} }
+func Queues() []string { return []string{queueSlot, queueShared} }
 
 const (
 	engineReactor    = "reactor"
 	engineGoroutines = "goroutines"
+	queueSlot        = "slot"
+	queueShared      = "shared"
 	// appStatic and appEcho are the apps that only one engine has: reading a file
 	// can block the reactor's loop, and net/http speaks nothing but HTTP.
 	appStatic = "static"
@@ -37,6 +39,7 @@ func (p *problems) checkProgram(c Config) {
 	p.checkEngine(c)
 	p.checkRoot(c.Root)
 	p.checkWord("queue", c.Queue, Queues())
+	p.checkHelpers(c)
 	p.checkReady(c)
 	if _, err := ParseStopSignal(c.StopSignal); err != nil {
 		p.add("stop-signal", c.StopSignal, "%s", textOf(err))

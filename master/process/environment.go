@@ -20,6 +20,7 @@ const (
 	envWatchdogPID = "WATCHDOG_PID" // set by the exec step, as LISTEN_PID
 	envSlot        = "PREFORK_SLOT"
 	envGeneration  = "PREFORK_GENERATION"
+	envSiblings    = "PREFORK_SIBLING_FDS"
 	envIPC         = ipc.EnvFD
 )
 
@@ -56,6 +57,13 @@ func environment(s Spec) []string {
 			envListenFDs+"="+strconv.Itoa(len(names)),
 			envListenNames+"="+strings.Join(names, ":"))
 	}
+	if len(s.Siblings) > 0 {
+		numbers := make([]string, len(s.Siblings))
+		for i := range s.Siblings {
+			numbers[i] = strconv.Itoa(firstListener + len(s.Listeners) + i)
+		}
+		env = append(env, envSiblings+"="+strings.Join(numbers, ","))
+	}
 	if s.Notify != "" {
 		env = append(env, envNotify+"="+s.Notify)
 		if s.Watchdog > 0 {
@@ -63,7 +71,7 @@ func environment(s Spec) []string {
 		}
 	}
 	if s.IPC != nil {
-		env = append(env, envIPC+"="+strconv.Itoa(firstListener+len(s.Listeners)))
+		env = append(env, envIPC+"="+strconv.Itoa(firstListener+len(s.Listeners)+len(s.Siblings)))
 	}
 	return env
 }
@@ -71,7 +79,7 @@ func environment(s Spec) []string {
 func ownedByStart(entry string) bool {
 	name, _, _ := strings.Cut(entry, "=")
 	switch name {
-	case envListenPID, envListenFDs, envListenNames, envNotify, envWatchdog, envWatchdogPID, envSlot, envGeneration, envIPC:
+	case envListenPID, envListenFDs, envListenNames, envNotify, envWatchdog, envWatchdogPID, envSlot, envGeneration, envSiblings, envIPC:
 		return true
 	}
 	return false

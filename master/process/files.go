@@ -48,6 +48,9 @@ func (f *files) open(s Spec) error {
 	for _, l := range s.Listeners {
 		f.child = append(f.child, uintptr(l.FD))
 	}
+	for _, fd := range s.Siblings {
+		f.child = append(f.child, uintptr(fd))
+	}
 	if s.IPC == nil {
 		return nil
 	}

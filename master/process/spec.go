@@ -32,8 +32,12 @@ type Spec struct {
 	Env []string
 	// Listeners become file descriptors 3, 4, … in this order.
 	Listeners []Listener
+	// Siblings are sockets of other slots that the worker may accept from, too, in
+	// the order in which it should: they come behind the listeners, and
+	// PREFORK_SIBLING_FDS has their numbers. They stay the caller's, as Listeners do.
+	Siblings []int
 	// IPC is the worker's end of its message socket; nil for a program that
-	// does not speak our protocol. It comes behind the listeners.
+	// does not speak our protocol. It comes behind all listening sockets.
 	IPC *os.File
 	// Notify is the path of the worker's own sd_notify(3) socket; empty: it has
 	// none.
@@ -59,8 +63,8 @@ func (s Spec) check() error {
 	if len(s.Program) == 0 || s.Program[0] == "" {
 		return errors.New("no program given")
 	}
-	if len(s.Listeners) > listenersMax {
-		return fmt.Errorf("%d listening sockets for one worker: at most %d", len(s.Listeners), listenersMax)
+	if n := len(s.Listeners) + len(s.Siblings); n > listenersMax {
+		return fmt.Errorf("%d listening sockets for one worker: at most %d", n, listenersMax)
 	}
 	for _, l := range s.Listeners {
 		if !validListenerName(l.Name) {
