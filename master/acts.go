@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/master/config"
+	"prefork/master/listen"
 	"prefork/master/process"
 	"prefork/master/supervise"
 )
@@ -108,6 +109,12 @@ func (m *master) startChild(a supervise.Spawn) (*child, error) {
 	if err := m.prepareListeners(a.ID, spec.Listeners, blocking); err != nil {
 		talk.release()
 		return nil, err
+	}
+	for _, fd := range spec.Siblings { // whose own worker may start later
+		if err := listen.SetBlocking(fd, false); err != nil {
+			talk.release()
+			return nil, err
+		}
 	}
 	p, err := process.Start(spec)
 	if err != nil {

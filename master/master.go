@@ -65,7 +65,7 @@ type master struct {
 	loop         *loop
 	sockets      *sockets
 	bell         *ipc.Bell // of all workers of our own
-	worked       uint64 // what the workers had done at the last look at the queues
+	worked       uint64    // what the workers had done at the last look at the queues
 	trouble      string    // what could not be done with the sockets; "": nothing
 	children     map[supervise.WorkerID]*child
 	configs      map[uint64]config.Config // by revision

@@ -24,7 +24,7 @@ type ours struct {
 	spoilt   bool // the scoreboard was overwritten, and that was said
 
 	unwatched atomic.Int32 // Watches that it has not answered
-	greeted   atomic.Bool // it has said hello
+	greeted   atomic.Bool  // it has said hello
 	saidReady atomic.Bool
 }
 

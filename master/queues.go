@@ -137,9 +137,8 @@ func (s *sockets) isLeft(g *group, slot int) bool {
 	return !slices.Contains(s.groupsOf(s.served[slot]), g)
 }
 
-// newest is the edition that was last told to serve; before that, the only one.
-func (s *sockets) newest() *edition {
-	last := uint64(0)
+// newest is the revision that was last told to serve; before that, the only one.
+func (s *sockets) newest() (last uint64) {
 	for _, revision := range s.served {
 		last = max(last, revision)
 	}
@@ -148,7 +147,12 @@ func (s *sockets) newest() *edition {
 			last = max(last, revision)
 		}
 	}
-	return s.editions[last]
+	return last
+}
+
+// steered tells whether a program of ours chooses among the sockets anywhere.
+func (s *sockets) steered() bool {
+	return slices.ContainsFunc(s.endpoints, func(p *endpoint) bool { return p.order.Programmed() })
 }
 
 // addresses are what clients connect to, in the order of the configuration that
@@ -162,7 +166,7 @@ func (s *sockets) addresses() (list []string) {
 
 func (s *sockets) status() []control.ListenStatus {
 	list := []control.ListenStatus{}
-	e := s.newest()
+	e := s.editions[s.newest()]
 	if e == nil {
 		return list
 	}

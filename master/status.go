@@ -55,7 +55,7 @@ func (m *master) status() control.Status {
 		Name: m.opts.Config.Name, PID: os.Getpid(), Version: m.opts.Version,
 		State: string(ms.State), Generation: ms.Generation,
 		UptimeSeconds: time.Since(m.began).Seconds(),
-		Steering:      "off", Helpers: 0,
+		Steering:      steering(m.sockets.steered()), Helpers: max(0, min(m.configs[m.sockets.newest()].HelpersInForce(), ms.Slots-1)),
 		Listen:  m.sockets.status(),
 		Workers: []control.WorkerStatus{},
 		LastReload: control.ReloadStatus{
@@ -81,6 +81,15 @@ func (m *master) workerStatus(w supervise.WorkerStatus) control.WorkerStatus {
 		ws.Status = c.talk.said()
 	})
 	return ws
+}
+
+// steering is who chooses the socket of a new connection: a classic BPF program of
+// ours, or the kernel.
+func steering(steered bool) string {
+	if steered {
+		return "cbpf"
+	}
+	return "off"
 }
 
 // stateWord is the state as the status document spells it.

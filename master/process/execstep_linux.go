@@ -31,7 +31,7 @@ type step struct {
 }
 
 func stepOf(s Spec) step {
-	files := firstListener + len(s.Listeners)
+	files := firstListener + len(s.Listeners) + len(s.Siblings)
 	if s.IPC != nil {
 		files++
 	}

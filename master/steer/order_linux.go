@@ -280,3 +280,7 @@ func closeAt(seats []seat, i int) []seat {
 	seats[i] = seats[last]
 	return seats[:last]
 }
+
+// Programmed tells whether a program of ours chooses among the sockets; else the
+// kernel does, among all of them.
+func (o *Order) Programmed() bool { return o.program != nil }
