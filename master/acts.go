@@ -101,7 +101,7 @@ func (m *master) startChild(a supervise.Spawn) (*child, error) {
 		Slot: a.ID.Slot, Generation: a.Generation,
 	}
 	if cfg.SiblingFDs {
-		spec.Siblings = m.sockets.ring(a.Revision, a.ID.Slot, cfg.HelpersInForce())
+		spec.Siblings = m.sockets.ring(a.Revision, a.ID.Slot, cfg.HelpersInForce(), m.loop.machine.Staying())
 	}
 	talk.furnish(&spec)
 	// Who shares its sockets with siblings must find one empty without waiting.
@@ -151,18 +151,24 @@ func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error)
 func (m *master) serve(a supervise.Serve) (out []supervise.Event) {
 	m.sockets.serve(a.Revision, a.ID.Slot)
 	m.with(a.ID, func(c *child) {
-		if err := c.talk.serve(); err != nil {
-			out = append(out, supervise.WorkerMisbehaved{ID: a.ID, Reason: err.Error()})
-		}
+		out = misbehaved(a.ID, c.talk.serve())
 	})
 	return out
+}
+
+// misbehaved is the event for a worker that could not be told something.
+func misbehaved(id supervise.WorkerID, err error) []supervise.Event {
+	if err == nil {
+		return nil
+	}
+	return []supervise.Event{supervise.WorkerMisbehaved{ID: id, Reason: err.Error()}}
 }
 
 // sample feels every pulse. A heart that was spoilt is reported once.
 func (m *master) sample() []supervise.Event {
 	var beats []supervise.Beat
-	var out []supervise.Event
 	m.inspect()
+	out := m.watchPostponed()
 	for id, c := range m.children {
 		beat, alive, err := c.talk.beat()
 		switch {
@@ -230,7 +236,7 @@ func (m *master) announce(a supervise.Announce) {
 }
 
 // handled comes when the machine has dealt with an event.
-func (m *master) handled(ev supervise.Event) {
+func (m *master) handled(ev supervise.Event) []supervise.Event {
 	m.settleSockets()
 	switch ev := ev.(type) {
 	case supervise.WorkerSaidReady:
@@ -238,6 +244,9 @@ func (m *master) handled(ev supervise.Event) {
 	case supervise.WorkerExited:
 		m.with(ev.ID, m.bury)
 	}
+	found := m.found
+	m.found = nil
+	return found
 }
 
 // bury forgets a child that has ended.

@@ -5,13 +5,21 @@ import (
 	"fmt"
 	"time"
 
-	"prefork/ipc"
 	"prefork/master/supervise"
 )
 
-// emptyLook is how often is asked whether a worker that leaves has emptied its
-// sockets.
+// emptyLook is how often is asked whether sockets are empty that a worker, or a
+// slot, leaves behind.
 const emptyLook = 5 * time.Millisecond
+
+// emptying is sockets that have to be empty, or the time over, before something
+// can happen. The loop owns it.
+type emptying struct {
+	deadline supervise.Time
+	waiting  func() int
+	obsolete func() bool                      // nobody wants it any more
+	then     func(left int) []supervise.Event // at the end
+}
 
 // drain tells a worker to leave: at once, when whoever serves its slot now has the
 // same sockets. Connections in sockets that nobody else has would be lost with it
@@ -20,51 +28,90 @@ const emptyLook = 5 * time.Millisecond
 func (m *master) drain(a supervise.Drain) {
 	m.with(a.ID, func(c *child) {
 		c.told.Store(true)
-		if m.sockets.exclusive(c.revision, c.id.Slot) {
-			undefer(m.sockets.alone(c.revision, c.id.Slot))
-			m.goroutines.Go(func() { m.drainWhenEmpty(c, a.Deadline) })
+		if !m.sockets.exclusive(c.revision, c.id.Slot) {
+			c.talk.drain(a.Deadline)
 			return
 		}
-		c.talk.drain(a.Deadline)
+		m.drainWhenEmpty(c, a.Deadline)
 	})
 }
 
 // drainWhenEmpty waits for half of the time that the worker has: what it does not
 // take until then it will not take at all, and the other half is for what it holds.
 func (m *master) drainWhenEmpty(c *child, deadline supervise.Time) {
-	patience := (deadline - supervise.Time(ipc.Monotonic())) / 2
-	waiting, ok := m.awaitEmpty(c.exited, deadline-patience, func() int { return m.sockets.waiting(c.revision, c.id.Slot) })
-	if !ok {
-		return
-	}
-	if waiting > 0 {
-		m.journal.note(supervise.Note{
-			Level: supervise.Warn, Text: "worker leaves connections behind", ID: c.id, Generation: c.generation, PID: c.process.PID(),
-			Reason: fmt.Sprintf("%d wait in its sockets, and it has not taken them within %v", waiting, patience.Round(time.Millisecond)),
-		})
-	}
-	c.talk.drain(deadline)
+	patience := (deadline - m.loop.now()) / 2
+	m.blame(m.sockets.undefer(c.id.Slot))
+	m.awaitEmpty(emptying{
+		deadline: deadline - patience,
+		waiting:  func() int { return m.sockets.waiting(c.revision, c.id.Slot) },
+		obsolete: func() bool { return m.children[c.id] == nil },
+		then: func(left int) []supervise.Event {
+			if left > 0 {
+				m.journal.note(supervise.Note{
+					Level: supervise.Warn, Text: "worker leaves connections behind", ID: c.id, Generation: c.generation, PID: c.process.PID(),
+					Reason: fmt.Sprintf("%d wait in its sockets, and it has not taken them within %v", left, patience.Round(time.Millisecond)),
+				})
+			}
+			c.talk.drain(deadline)
+			return nil
+		},
+	})
 }
 
-// awaitEmpty waits until count is 0, which the loop asks, or for the deadline, and
-// returns the last count. ok is false when nobody wants to know any more: the
-// worker has exited, or the loop has ended, and with it everybody.
-func (m *master) awaitEmpty(exited <-chan struct{}, deadline supervise.Time, count func() int) (left int, ok bool) {
-	patience := time.NewTimer(deadline - supervise.Time(ipc.Monotonic()))
-	defer patience.Stop()
+// emptySlot waits until nothing is left in the sockets of a slot that has no worker:
+// its siblings take what there is. Whoever serves it again is in no need of that.
+func (m *master) emptySlot(a supervise.EmptySlot) {
+	m.settleSockets() // BEFORE: a slot whose worker had died may have been live until now
+	m.blame(m.sockets.undefer(a.Slot))
+	m.awaitEmpty(emptying{
+		deadline: a.Deadline,
+		waiting:  func() int { return m.sockets.waitingIn(a.Slot) },
+		obsolete: func() bool { return m.sockets.isServed(a.Slot) },
+		then: func(left int) []supervise.Event {
+			return []supervise.Event{supervise.SlotEmptied{Slot: a.Slot, Deadline: a.Deadline, Left: left}}
+		},
+	})
+}
+
+// awaitEmpty has one goroutine look at all that has to be empty: a thousand slots
+// that retire together would else ask the loop a thousand times for each look.
+func (m *master) awaitEmpty(e emptying) {
+	m.emptying = append(m.emptying, e)
+	if len(m.emptying) == 1 {
+		m.goroutines.Go(m.lookUntilEmpty)
+	}
+}
+
+func (m *master) lookUntilEmpty() {
 	look := time.NewTicker(emptyLook)
 	defer look.Stop()
-	for left = 1; left > 0; {
-		select {
-		case <-exited:
-			return left, false
-		case <-patience.C:
-			return left, true
-		case <-look.C:
-			if err := m.ask(context.Background(), func() { left = count() }); err != nil {
-				return left, false
-			}
+	for more := true; more; {
+		<-look.C
+		var news []supervise.Event
+		err := m.ask(context.Background(), func() { news, more = m.lookOnce() })
+		if err != nil {
+			return // the loop has ended, and with it everybody
+		}
+		for _, ev := range news {
+			m.post(ev)
 		}
 	}
-	return 0, true
+}
+
+// lookOnce ends what is empty, or late, and tells whether there is more.
+func (m *master) lookOnce() (news []supervise.Event, more bool) {
+	var still []emptying
+	for _, e := range m.emptying {
+		if e.obsolete() {
+			continue
+		}
+		left := e.waiting()
+		if left > 0 && m.loop.now() < e.deadline {
+			still = append(still, e)
+			continue
+		}
+		news = append(news, e.then(left)...)
+	}
+	m.emptying = still
+	return news, len(still) > 0
 }

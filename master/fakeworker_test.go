@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
+	"prefork/master/listen"
 )
 
 const workerCommand = "be-worker"
@@ -28,6 +29,7 @@ type worker struct {
 	raw    int // the same socket, for what package ipc would not send
 	board  *ipc.Scoreboard
 	file   *os.File // of the scoreboard
+	bell   *os.File
 	told   chan ipc.Message
 	signal chan os.Signal
 	stall  chan struct{} // closed to stop the heart
@@ -109,6 +111,21 @@ var behaviours = map[string]func(w *worker, args []string) int{
 		close(w.stall)
 		return w.live()
 	},
+	// shut-down ends its listening sockets for everybody once it serves.
+	"shut-down": func(w *worker, _ []string) int {
+		w.begin()
+		w.serve()
+		for i := range w.listeners {
+			must(unix.Shutdown(3+i, unix.SHUT_RD))
+		}
+		return w.live()
+	},
+	// hear-bell is good and prints a line for each ring that it hears.
+	"hear-bell": func(w *worker, _ []string) int {
+		w.begin()
+		go w.hearBell()
+		return w.live()
+	},
 	// print STREAM KIND BYTES writes a lot once it serves.
 	"print": func(w *worker, args []string) int {
 		w.begin()
@@ -170,7 +187,7 @@ func (w *worker) hello() {
 	if _, ok := m.(ipc.Welcome); !ok {
 		must(fmt.Errorf("%v in place of welcome", ipc.KindOf(m)))
 	}
-	must(files[1].Close()) // the bell: it watches nobody's queue
+	w.bell = files[1]
 	copied, err := unix.FcntlInt(files[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	must(err)
 	w.file = os.NewFile(uintptr(copied), "scoreboard")
@@ -202,12 +219,29 @@ func (w *worker) beat() {
 
 func (w *worker) listen() {
 	for {
-		m, _, err := w.conn.Receive()
+		m, files, err := w.conn.Receive()
 		if err != nil {
 			return // closed, by whichever side
 		}
+		if watch, ok := m.(ipc.Watch); ok {
+			w.watch(watch, files)
+			continue
+		}
 		w.told <- m
 	}
+}
+
+// watch says that it helps, and does not: it prints which sockets it was given.
+func (w *worker) watch(m ipc.Watch, files []*os.File) {
+	var inodes []uint64
+	for _, f := range files {
+		inode, err := listen.Inode(int(f.Fd()))
+		must(err)
+		inodes = append(inodes, inode)
+		must(f.Close())
+	}
+	fmt.Printf("slot %d watches slot %d: %v\n", w.slot, m.Slot, inodes)
+	_ = w.conn.Send(ipc.Watched(m)) // the master may have hung up
 }
 
 func (w *worker) awaitServe() bool {
@@ -224,11 +258,35 @@ func (w *worker) serve() {
 	if !w.awaitServe() {
 		os.Exit(0)
 	}
+	var inodes []uint64
 	for i := range mustNumber(os.Getenv("LISTEN_FDS")) {
-		l, err := net.FileListener(os.NewFile(uintptr(3+i), "listener"))
+		inode, err := listen.Inode(3 + i)
+		must(err)
+		inodes = append(inodes, inode)
+		copied, err := unix.FcntlInt(uintptr(3+i), unix.F_DUPFD_CLOEXEC, 0)
+		must(err)
+		l, err := net.FileListener(os.NewFile(uintptr(copied), "listener"))
 		must(err)
 		w.listeners = append(w.listeners, l)
 		w.accepting.Go(func() { w.answer(l) })
+	}
+	fmt.Printf("slot %d has %v\n", w.slot, inodes)
+	_ = w.conn.Send(ipc.Listening{}) // the master may have hung up
+}
+
+// hearBell is told of each ring once, as who has the bell in its loop is.
+func (w *worker) hearBell() {
+	poller, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	must(err)
+	must(unix.EpollCtl(poller, unix.EPOLL_CTL_ADD, int(w.bell.Fd()), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET}))
+	for {
+		var rings [1]unix.EpollEvent
+		switch n, err := unix.EpollWait(poller, rings[:], -1); {
+		case n > 0:
+			fmt.Println("the bell rings")
+		case err != unix.EINTR:
+			must(err)
+		}
 	}
 }
 

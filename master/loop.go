@@ -14,8 +14,9 @@ const eventsMax = 256
 // known at once as the result, the others later on the loop's channel.
 type effects interface {
 	perform(supervise.Action) []supervise.Event
-	// handled comes AFTER the last action of an event.
-	handled(supervise.Event)
+	// handled comes AFTER the last action of an event. It returns what was found
+	// out beside the actions.
+	handled(supervise.Event) []supervise.Event
 }
 
 // loop is the one goroutine that owns the machine.
@@ -62,10 +63,9 @@ func (l *loop) step(ev supervise.Event) {
 			if exit, ok := a.(supervise.Exit); ok {
 				l.done, l.end = true, exit
 			}
-			more := l.effects.perform(a) // BEFORE outcomes is read: it may add to them itself
-			l.outcomes = append(l.outcomes, more...)
+			l.outcomes = append(l.outcomes, l.effects.perform(a)...)
 		}
-		l.effects.handled(next)
+		l.outcomes = append(l.outcomes, l.effects.handled(next)...)
 		if l.check != nil {
 			l.check(l.machine)
 		}

@@ -15,7 +15,10 @@ type obedient struct {
 	handledEvents int
 }
 
-func (o *obedient) handled(supervise.Event) { o.handledEvents++ }
+func (o *obedient) handled(supervise.Event) []supervise.Event {
+	o.handledEvents++
+	return nil
+}
 
 func (o *obedient) perform(a supervise.Action) []supervise.Event {
 	o.done = append(o.done, a)
@@ -44,13 +47,18 @@ func (o *obedient) count(wanted func(supervise.Action) bool) (n int) {
 func isSpawn(a supervise.Action) bool  { _, ok := a.(supervise.Spawn); return ok }
 func isSample(a supervise.Action) bool { _, ok := a.(supervise.Sample); return ok }
 
-// newTestLoop makes a loop over the fake world; its clock is the bubble's.
-func newTestLoop(t *testing.T, world effects, slots int) *loop {
-	t.Helper()
-	machine, err := supervise.New(supervise.Config{Target: supervise.Target{
+func testTarget(slots int) supervise.Target {
+	return supervise.Target{
 		Slots: slots, SurgePercent: 100,
 		StartTimeout: 30 * time.Second, DrainTimeout: 30 * time.Second, HangTimeout: 30 * time.Second,
-	}})
+	}
+}
+
+// newTestLoop makes a loop over the fake world; its clock is the bubble's, if there
+// is one.
+func newTestLoop(t testing.TB, world effects, target supervise.Target) *loop {
+	t.Helper()
+	machine, err := supervise.New(supervise.Config{Target: target})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +78,7 @@ func newTestLoop(t *testing.T, world effects, slots int) *loop {
 func TestLoopStartsAndStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := &obedient{}
-		l := newTestLoop(t, world, 3)
+		l := newTestLoop(t, world, testTarget(3))
 		l.events <- supervise.StopRequested{}
 		if got := l.run().Code; got != 0 {
 			t.Errorf("run returned %d, want 0", got)
@@ -84,7 +92,7 @@ func TestLoopStartsAndStops(t *testing.T) {
 func TestLoopKeepsTimeWhileNothingHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := &obedient{}
-		l := newTestLoop(t, world, 2)
+		l := newTestLoop(t, world, testTarget(2))
 		ended := make(chan int)
 		go func() { ended <- l.run().Code }()
 		<-time.After(time.Minute) // the bubble's clock: nobody waits
@@ -102,7 +110,7 @@ func TestLoopKeepsTimeWhileNothingHappens(t *testing.T) {
 func TestLoopHandlesOutcomesBeforeTheNextEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := &obedient{}
-		l := newTestLoop(t, world, 1)
+		l := newTestLoop(t, world, testTarget(1))
 		// More events than the channel holds would deadlock a loop that sends
 		// its outcomes to itself.
 		go func() {
@@ -122,7 +130,7 @@ func TestLoopHandlesOutcomesBeforeTheNextEvent(t *testing.T) {
 
 func TestLoopAnswersTasksBetweenEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newTestLoop(t, &obedient{}, 2)
+		l := newTestLoop(t, &obedient{}, testTarget(2))
 		ended := make(chan int)
 		go func() { ended <- l.run().Code }()
 		var state supervise.Overall

@@ -64,9 +64,12 @@ type master struct {
 	// The loop's own; others ask for it through loop.tasks.
 	loop         *loop
 	sockets      *sockets
-	bell         *ipc.Bell // of all workers of our own
-	worked       uint64    // what the workers had done at the last look at the queues
-	trouble      string    // what could not be done with the sockets; "": nothing
+	bell         *ipc.Bell         // of all workers of our own
+	trouble      string            // what could not be done with the sockets; "": nothing
+	postponed    []supervise.Watch // for want of resources
+	emptying     []emptying        // what is looked at until it is empty
+	looked       look              // the last one at the queues
+	found        []supervise.Event // beside what was asked for; see handled
 	children     map[supervise.WorkerID]*child
 	configs      map[uint64]config.Config // by revision
 	speaks       map[string]bool          // commands whose workers have said READY=1

@@ -61,7 +61,7 @@ func (m *master) relisten(slot, fd int) error {
 	revived, err := listen.Relisten(fd)
 	if revived {
 		m.sockets.relistened(fd)
-		m.loop.outcomes = append(m.loop.outcomes, supervise.SocketsMended{Slot: slot}) // its siblings have let go of it
+		m.found = append(m.found, supervise.SocketsMended{Slot: slot})
 		m.journal.note(supervise.Note{
 			Level: supervise.Warn, Text: "listening socket was shut down", Reason: fmt.Sprintf("a worker of slot %d called shutdown on it; it listens again", slot),
 		})

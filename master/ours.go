@@ -23,8 +23,8 @@ type ours struct {
 	settings []byte
 	spoilt   bool // the scoreboard was overwritten, and that was said
 
-	unwatched atomic.Int32 // Watches that it has not answered
 	greeted   atomic.Bool  // it has said hello
+	asked     atomic.Int32 // Watches that it has not answered
 	saidReady atomic.Bool
 }
 
@@ -84,11 +84,8 @@ func (o *ours) hearFailed(err error) {
 
 // accept handles one message of the worker.
 func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
-	if w, ok := m.(ipc.Watched); ok {
-		return o.watched(w)
-	}
 	kind := ipc.KindOf(m)
-	if seen[kind] {
+	if seen[kind] && kind != ipc.KindWatched {
 		return &ipc.ProtocolError{Reason: fmt.Sprintf("a second %v", kind)}
 	}
 	if kind != ipc.KindHello && !seen[ipc.KindHello] {
@@ -105,6 +102,8 @@ func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
 		c.post(supervise.WorkerSaidReady{ID: c.id})
 	case ipc.Listening:
 		c.post(supervise.WorkerSaidListening{ID: c.id})
+	case ipc.Watched:
+		return o.watched(m)
 	case ipc.Left:
 		c.post(supervise.WorkerSaidLeft{ID: c.id})
 	case ipc.Leaving: // somebody else told it, by a signal for example
@@ -128,13 +127,15 @@ func (o *ours) welcome(h ipc.Hello) error {
 	}, o.board.FD(), o.bell.FD())
 }
 
-func (o *ours) serve() error {
-	err := o.conn.Send(ipc.Serve{})
-	if err != nil {
-		o.conn.Close()
-		return fmt.Errorf("it does not take messages: %w", err)
+func (o *ours) serve() error { return o.hangUp(o.conn.Send(ipc.Serve{})) }
+
+// hangUp ends the talk with a worker that could not be told something.
+func (o *ours) hangUp(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	o.conn.Close()
+	return fmt.Errorf("it does not take messages: %w", err)
 }
 
 // drain asks by message, and by signal when nobody may read that: the channel

@@ -33,34 +33,60 @@ func (s *sockets) waiting(revision uint64, slot int) (n int) {
 	return n
 }
 
-// queues counts the connections that wait in each slot for whoever serves it, by
-// slot. What all slots share is counted once, for the first of them.
-func (s *sockets) queues() []int {
-	waiting := make([]int, s.slots())
-	counted := map[*group]bool{}
-	for slot := range waiting {
-		for _, g := range s.groupsOf(s.served[slot]) {
-			if slot >= g.Slots() || g.Shared() && counted[g] {
+// waitingIn counts the connections that wait in the slot's own sockets, of all
+// editions, with the handshakes that may still end in those that get no new ones.
+func (s *sockets) waitingIn(slot int) (n int) {
+	for _, p := range s.endpoints {
+		coming := 0 // of the whole endpoint: the kernel does not tell to which socket
+		for _, g := range p.groups {
+			if g.Shared() || slot >= g.Slots() {
 				continue
 			}
-			counted[g] = true
-			for _, fd := range g.Sockets(slot) {
-				if length, _, err := listen.Queue(fd); err == nil {
-					waiting[slot] += length
+			if length, _, err := listen.Queue(g.FD(slot)); err == nil {
+				n += length
+			}
+			if s.isLeft(g, slot) {
+				coming = p.unsettled(g.FD(slot), s.now())
+			}
+		}
+		n += coming
+	}
+	return n
+}
+
+// queues counts the connections that wait in each slot, by number, in the sockets
+// of all editions: also what is left to workers that leave can be forgotten. What
+// slots share counts for the first of them.
+func (s *sockets) queues() (waiting []int) {
+	at := &s.glance
+	at.fds, at.slots = at.fds[:0], at.slots[:0]
+	slots := 0
+	for _, p := range s.endpoints {
+		for _, g := range p.groups {
+			slots = max(slots, g.Slots())
+			for slot := range g.Slots() {
+				if g.Shared() && slot > 0 {
+					break
+				}
+				for _, fd := range g.Sockets(slot) {
+					at.fds, at.slots = append(at.fds, fd), append(at.slots, slot)
 				}
 			}
 		}
 	}
+	at.lengths = slices.Grow(at.lengths[:0], len(at.fds))[:len(at.fds)]
+	at.lookout.Count(at.fds, at.lengths)
+	waiting = make([]int, slots)
+	for i, slot := range at.slots {
+		waiting[slot] += at.lengths[i]
+	}
 	return waiting
 }
 
-// slots is how many slots have somebody who serves them, or had: the highest
-// number and all below it.
-func (s *sockets) slots() (n int) {
-	for slot := range s.served {
-		n = max(n, slot+1)
-	}
-	return n
+// glance is what one look at all queues needs, kept for the next one.
+type glance struct {
+	fds, slots, lengths []int
+	lookout             listen.Lookout
 }
 
 // alone are the sockets that only the slot has, of the addresses of the revision:
@@ -74,48 +100,17 @@ func (s *sockets) alone(revision uint64, slot int) (fds []int) {
 	return fds
 }
 
-// ring are the sockets of the slots after this one, the first one's again after the
-// last: those of so many slots.
-func (s *sockets) ring(revision uint64, slot, slots int) (fds []int) {
+// ring are the sockets of so many slots after this one, in a ring of the first
+// staying slots: none of those that retire, and none that the revision does not have.
+func (s *sockets) ring(revision uint64, slot, helpers, staying int) (fds []int) {
 	all := 0
 	for _, g := range s.groupsOf(revision) {
-		all = max(all, g.Slots())
+		all = max(all, min(g.Slots(), staying))
 	}
-	for n := 1; n <= min(slots, all-1); n++ {
+	for n := 1; n <= min(helpers, all-1); n++ {
 		fds = append(fds, s.alone(revision, (slot+n)%all)...)
 	}
 	return fds
-}
-
-// everAt are the sockets that only the slot has, of every edition.
-func (s *sockets) everAt(slot int) (fds []int) {
-	for _, p := range s.endpoints {
-		for _, g := range p.groups {
-			if slot < g.Slots() && !g.Shared() {
-				fds = append(fds, g.Sockets(slot)...)
-			}
-		}
-	}
-	return fds
-}
-
-// left counts what waits in the sockets of a slot that nobody serves any more, of
-// every edition, with the handshakes that may still end there.
-func (s *sockets) left(slot int) (n int) {
-	for _, p := range s.endpoints {
-		for _, g := range p.groups {
-			if slot >= g.Slots() || g.Shared() {
-				continue
-			}
-			for _, fd := range g.Sockets(slot) {
-				if length, _, err := listen.Queue(fd); err == nil {
-					n += length
-				}
-			}
-			n += p.unsettled(g.FD(slot), s.now())
-		}
-	}
-	return n
 }
 
 // exclusive tells whether some of the slot's sockets are left to the workers of

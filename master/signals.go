@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,8 +25,15 @@ var signalNames = map[os.Signal]supervise.Signal{
 	unix.SIGUSR1:  supervise.SIGUSR1,
 	unix.SIGUSR2:  supervise.SIGUSR2,
 	unix.SIGWINCH: supervise.SIGWINCH,
-	unix.SIGCHLD:  supervise.SIGCHLD, // also when a child stops: the runtime does not set SA_NOCLDSTOP
+	// A child has stopped, goes on, or has ended: the Go runtime asks for all of
+	// them (no SA_NOCLDSTOP). Who waits for a child by its pidfd is not disturbed.
+	unix.SIGCHLD: supervise.SIGCHLD,
 }
+
+// childrenEvery is how often news of children are passed on at most. A child can
+// have its own children stop it and go on as fast as they like; a bell that rings a
+// moment later is early enough.
+const childrenEvery = time.Millisecond
 
 // signals turns signals into events.
 type signals struct {
@@ -47,6 +55,9 @@ func catchSignals() *signals {
 			continue
 		}
 		s.received[name] = make(chan os.Signal, signalsMax)
+		if sig == unix.SIGCHLD {
+			s.received[name] = make(chan os.Signal, 1) // two say no more than one
+		}
 		signal.Notify(s.received[name], sig)
 	}
 	signal.Ignore(unix.SIGPIPE)
@@ -57,6 +68,10 @@ func catchSignals() *signals {
 // kind.
 func (s *signals) pass(run func(func()), post func(supervise.Event), stop <-chan struct{}) {
 	for name, received := range s.received {
+		if name == supervise.SIGCHLD {
+			run(func() { passChildren(received, post, stop) })
+			continue
+		}
 		run(func() {
 			for {
 				select {
@@ -67,6 +82,24 @@ func (s *signals) pass(run func(func()), post func(supervise.Event), stop <-chan
 				}
 			}
 		})
+	}
+}
+
+// passChildren passes the first news on at once, and what comes right after it
+// together.
+func passChildren(received <-chan os.Signal, post func(supervise.Event), stop <-chan struct{}) {
+	for {
+		select {
+		case <-received:
+			post(supervise.SignalReceived{Signal: supervise.SIGCHLD}) // no terminal sends it
+		case <-stop:
+			return
+		}
+		select {
+		case <-time.After(childrenEvery):
+		case <-stop:
+			return
+		}
 	}
 }
 

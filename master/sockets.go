@@ -29,6 +29,7 @@ type sockets struct {
 	inherited *listen.Inherited
 	served    map[int]uint64 // the revision that serves a slot
 	changed   bool           // since apply
+	glance    glance
 	now       func() time.Time
 }
 
@@ -164,6 +165,29 @@ func (s *sockets) retire(number int) {
 			s.changed = true
 		}
 	}
+}
+
+// isServed tells whether somebody was told to serve the slot, and it stays.
+func (s *sockets) isServed(slot int) bool {
+	_, served := s.served[slot]
+	return served
+}
+
+// undefer lets silent clients of the slot's sockets that get no new connections
+// come to the queue, where they can be taken.
+func (s *sockets) undefer(slot int) error {
+	var errs []error
+	for _, p := range s.endpoints {
+		for _, g := range p.groups {
+			if slot >= g.Slots() || !s.isLeft(g, slot) {
+				continue
+			}
+			for _, fd := range g.Sockets(slot) {
+				errs = append(errs, listen.Undefer(fd))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // apply makes the kernel agree with what was said since. It is not done for each

@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"prefork/ipc"
@@ -55,7 +56,7 @@ func (m *master) status() control.Status {
 		Name: m.opts.Config.Name, PID: os.Getpid(), Version: m.opts.Version,
 		State: string(ms.State), Generation: ms.Generation,
 		UptimeSeconds: time.Since(m.began).Seconds(),
-		Steering:      steering(m.sockets.steered()), Helpers: max(0, min(m.configs[m.sockets.newest()].HelpersInForce(), ms.Slots-1)),
+		Steering:      steering(m.sockets.steered()), Helpers: m.helpers(ms.Slots),
 		Listen:  m.sockets.status(),
 		Workers: []control.WorkerStatus{},
 		LastReload: control.ReloadStatus{
@@ -81,6 +82,16 @@ func (m *master) workerStatus(w supervise.WorkerStatus) control.WorkerStatus {
 		ws.Status = c.talk.said()
 	})
 	return ws
+}
+
+// helpers is how many siblings watch each slot: no more than there are, and none
+// where every address is one socket for all.
+func (m *master) helpers(slots int) int {
+	revision := m.sockets.newest()
+	if !slices.ContainsFunc(m.sockets.groupsOf(revision), func(g *group) bool { return !g.Shared() }) {
+		return 0
+	}
+	return max(0, min(m.configs[revision].HelpersInForce(), slots-1))
 }
 
 // steering is who chooses the socket of a new connection: a classic BPF program of

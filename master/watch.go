@@ -1,101 +1,113 @@
 package master
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
-	"prefork/master/listen"
 	"prefork/master/supervise"
 )
 
-// Siblings of our own watch each other's sockets. The machine decides who; here
-// they get the descriptors.
+// Siblings watch each other's sockets: the machine decides who does, and here they
+// get the descriptors.
 
-// watch has a worker watch the sockets that its own configuration has in another
-// slot. What all slots share, it has already; when that is everything, the answer
-// is known at once.
+// watch sends a worker the sockets that its own revision has in another slot. A
+// generation with sockets of its own watches those of its own only.
 func (m *master) watch(a supervise.Watch) (out []supervise.Event) {
 	m.with(a.ID, func(c *child) {
+		o, ours := c.talk.(*ours)
 		fds := m.sockets.alone(c.revision, a.Slot)
-		if len(fds) == 0 {
-			out = append(out, supervise.WorkerSaidWatched{ID: a.ID, Slot: a.Slot})
+		if !ours || len(fds) == 0 { // what all slots share it has anyway
+			out = []supervise.Event{supervise.WorkerSaidWatched(a)}
 			return
 		}
-		out = askToWatch(c, a.Slot, fds)
+		err := o.watch(a.Slot, fds)
+		if scarce(err) {
+			m.postponed = append(m.postponed, a)
+			return
+		}
+		out = misbehaved(a.ID, err)
 	})
 	return out
 }
 
-func (m *master) unwatch(a supervise.Unwatch) (out []supervise.Event) {
-	m.with(a.ID, func(c *child) { out = askToWatch(c, a.Slot, nil) })
+// watchPostponed tries again what could not be sent for want of resources. The
+// machine says nothing else about such a slot to that worker before the answer.
+func (m *master) watchPostponed() (out []supervise.Event) {
+	again := m.postponed
+	m.postponed = nil
+	for _, a := range again {
+		out = append(out, m.watch(a)...)
+	}
 	return out
 }
 
-// askToWatch tells the worker, and by an event when it cannot be told.
-func askToWatch(c *child, slot int, fds []int) []supervise.Event {
-	o, ok := c.talk.(*ours)
-	if !ok {
-		return []supervise.Event{supervise.WorkerMisbehaved{ID: c.id, Reason: "it is not our own and cannot be told to watch"}}
-	}
-	if err := o.watch(slot, fds); err != nil {
-		return []supervise.Event{supervise.WorkerMisbehaved{ID: c.id, Reason: err.Error()}}
-	}
-	return nil
+func (m *master) unwatch(a supervise.Unwatch) (out []supervise.Event) {
+	m.with(a.ID, func(c *child) {
+		o, ours := c.talk.(*ours)
+		if !ours {
+			out = []supervise.Event{supervise.WorkerSaidWatched(a)}
+			return
+		}
+		out = misbehaved(a.ID, o.watch(a.Slot, nil))
+	})
+	return out
 }
 
-// watch is sent from the loop only.
+// scarce tells whether something could not be sent because the machine is short of
+// memory, or has too many descriptors on the way between processes (unix(7),
+// ETOOMANYREFS): the worker has done nothing wrong.
+func scarce(err error) bool {
+	return slices.ContainsFunc([]error{unix.ETOOMANYREFS, unix.ENOBUFS, unix.ENOMEM}, func(shortage error) bool { return errors.Is(err, shortage) })
+}
+
+// watch asks the worker to watch these sockets for a slot, or none. The end of the
+// channel is no error here: the worker has just died, or what it did is on its way
+// to the loop, and nobody's connection depends on it.
 func (o *ours) watch(slot int, fds []int) error {
-	o.unwatched.Add(1) // BEFORE it is sent: the answer may be faster
-	if err := o.conn.Send(ipc.Watch{Slot: uint32(slot)}, fds...); err != nil {
-		o.conn.Close()
-		return fmt.Errorf("it does not take messages: %w", err)
+	o.asked.Add(1) // BEFORE it is sent: the answer may be faster
+	err := o.conn.Send(ipc.Watch{Slot: uint32(slot)}, fds...)
+	switch {
+	case errors.Is(err, os.ErrClosed):
+		return nil
+	case scarce(err):
+		o.asked.Add(-1)
+		return err
 	}
-	return nil
+	return o.hangUp(err)
 }
 
-// watched takes the answer to a Watch. More answers than questions would let a
-// worker flood the loop.
+// watched takes an answer. One that nobody asked for would be a way to flood the
+// loop.
 func (o *ours) watched(m ipc.Watched) error {
-	if o.unwatched.Add(-1) < 0 {
-		return &ipc.ProtocolError{Reason: "watched, and nobody asked it to watch"}
+	if o.asked.Add(-1) < 0 {
+		return &ipc.ProtocolError{Reason: fmt.Sprintf("it says that it watches slot %d, and was not asked to", m.Slot)}
 	}
 	o.child.post(supervise.WorkerSaidWatched{ID: o.child.id, Slot: int(m.Slot)})
 	return nil
 }
 
-// lookAtQueues counts what waits in each slot for those who serve it.
+// look is what a look at the queues has seen of the service's work.
+type look struct{ waiting, accepted, requests uint64 }
+
+// lookAtQueues counts what waits in each slot. Anything that has changed since the
+// last look is a move.
 func (m *master) lookAtQueues() []supervise.Event {
+	var now look
 	waiting := m.sockets.queues()
-	var sum uint64
 	for _, n := range waiting {
-		sum += uint64(n)
+		now.waiting += uint64(n)
 	}
 	for _, c := range m.children {
 		n := c.talk.counters()
-		sum += n.Accepted + n.Requests
+		now.accepted += n.Accepted
+		now.requests += n.Requests
 	}
-	moved := sum != m.worked
-	m.worked = sum
+	moved := now != m.looked
+	m.looked = now
 	return []supervise.Event{supervise.QueuesSampled{Waiting: waiting, Moved: moved}}
-}
-
-// emptySlot waits until nothing is left in the slot's sockets, which get no new
-// connections: whoever watches them takes what there is.
-func (m *master) emptySlot(a supervise.EmptySlot) {
-	undefer(m.sockets.everAt(a.Slot))
-	m.goroutines.Go(func() {
-		left, ok := m.awaitEmpty(nil, a.Deadline, func() int { return m.sockets.left(a.Slot) })
-		if ok {
-			m.post(supervise.SlotEmptied{Slot: a.Slot, Deadline: a.Deadline, Left: left})
-		}
-	})
-}
-
-// undefer lets connections come to the accept queue whose clients are silent: a
-// program that has set TCP_DEFER_ACCEPT keeps them among the handshakes, which
-// nobody can serve.
-func undefer(fds []int) {
-	for _, fd := range fds {
-		listen.Undefer(fd)
-	}
 }

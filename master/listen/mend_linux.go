@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // A listening socket is one open file for everybody who holds it: what one
-// process does to it, all have. These two put right what a worker did.
+// process does to it, all have. These put right what a worker did.
 
 // Relisten has a socket listen again that somebody has shut down (shutdown(2)),
 // and tells whether that was so. What had waited in its queue was reset then. The
@@ -34,6 +35,19 @@ func SetBlocking(fd int, blocking bool) error {
 	return os.NewSyscallError("fcntl", unix.SetNonblock(fd, !blocking))
 }
 
+// Undefer ends TCP_DEFER_ACCEPT (tcp(7)), which a worker may have asked for. A client
+// that says nothing waits among the handshakes with it, where nobody can take
+// it; without it the client comes to the accept queue when its handshake is next
+// tried again, within about a second. A Unix socket has no such thing, and whoever
+// waits there is in the queue already.
+func Undefer(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 0)
+	if err == nil || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return fmt.Errorf("end TCP_DEFER_ACCEPT: %w", os.NewSyscallError("setsockopt", err))
+}
+
 // Inode is the socket's number by which other processes show that they hold it:
 // "socket:[INODE]" in /proc/PID/fd (proc_pid_fd(5)).
 func Inode(fd int) (uint64, error) {
@@ -43,9 +57,3 @@ func Inode(fd int) (uint64, error) {
 	}
 	return st.Ino, nil
 }
-
-// Undefer switches TCP_DEFER_ACCEPT off (tcp(7)), which a worker may have switched
-// on: without it a client that says nothing reaches the accept queue at its next
-// retransmission, within about a second, and does not wait among the handshakes.
-// Other sockets than TCP have no such thing.
-func Undefer(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 0) }
