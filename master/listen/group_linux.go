@@ -213,5 +213,8 @@ func (g *Group) dropClaim() error {
 	}
 	claim := g.claim
 	g.claim = noFD
+	// A process that is just being forked has a copy until its exec. If the claim
+	// left the group only then, the last slot would move to its place.
+	_ = unix.Shutdown(claim, unix.SHUT_RDWR) // ENOTCONN: it did not listen yet
 	return os.NewSyscallError("close", unix.Close(claim))
 }
