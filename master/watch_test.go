@@ -134,7 +134,7 @@ func TestChildrenThatFlickerDoNotFlood(t *testing.T) {
 				}
 				synctest.Wait()
 			}
-			time.Sleep(childrenEvery)
+			<-time.After(childrenEvery)
 			synctest.Wait()
 		}
 		if posted < 10 || posted > 12 {

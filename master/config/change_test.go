@@ -31,6 +31,7 @@ workers = 7
 command = ["sh"]
 root = "/srv"
 queue = "shared"
+helpers = 3
 ready = "notify"
 stop-signal = "QUIT"
 surge = 1
@@ -47,12 +48,15 @@ identify = true
 log-level = "debug"
 environment = { A = "b" }
 `
-	next := mustResolve(t, Sources{File: &File{Path: "shop.toml", Data: []byte(file)}})
-	if err := RefuseChange(Default(), next.Config); err != nil {
-		t.Error(err)
+	siblings := strings.Replace(file, `queue = "shared"`, `sibling-fds = true`, 1) // one excludes the other
+	for _, text := range []string{file, siblings} {
+		next := mustResolve(t, Sources{File: &File{Path: "shop.toml", Data: []byte(text)}})
+		if err := RefuseChange(Default(), next.Config); err != nil {
+			t.Error(err)
+		}
 	}
 	for _, k := range Keys() {
-		if !k.Fixed && k.Name != "app" && k.Name != "engine" && !strings.Contains(file, "\n"+k.Name+" = ") {
+		if !k.Fixed && k.Name != "app" && k.Name != "engine" && !strings.Contains(file+siblings, "\n"+k.Name+" = ") {
 			t.Errorf("%s is not tried: give it another value in this test, or make it fixed", k.Name)
 		}
 	}

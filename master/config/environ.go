@@ -10,9 +10,25 @@ const variablePrefix = "PREFORK_"
 // fileVariable names the file, which is the caller's to read.
 const fileVariable = "PREFORK_CONFIG"
 
+const slotVariable = "PREFORK_SLOT"
+
 // workerVariables are what prefork tells its workers. A prefork that one of them
 // starts finds them in its environment, and they are not meant for it.
-var workerVariables = []string{"PREFORK_SLOT", "PREFORK_GENERATION", "PREFORK_IPC"}
+var workerVariables = []string{slotVariable, "PREFORK_GENERATION", "PREFORK_IPC"}
+
+// siblingsVariable is a setting, and what a worker is told of its siblings' sockets
+// (their numbers, "5,6") has the same name.
+const siblingsVariable = "PREFORK_SIBLING_FDS"
+
+// isForWorker tells whether a variable was meant for the worker that this prefork was
+// started by.
+func isForWorker(name, value string, environ []string) bool {
+	if name != siblingsVariable {
+		return slices.Contains(workerVariables, name)
+	}
+	inWorker := slices.ContainsFunc(environ, func(entry string) bool { return strings.HasPrefix(entry, slotVariable+"=") })
+	return inWorker && value != "" && strings.Trim(value, "0123456789,") == ""
+}
 
 // Variable gives the name of the variable that sets a key: PREFORK_LOG_LEVEL for
 // log-level.
@@ -25,7 +41,7 @@ func readEnviron(environ []string) layer {
 	var l layer
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, variablePrefix) || name == fileVariable || slices.Contains(workerVariables, name) {
+		if !strings.HasPrefix(name, variablePrefix) || name == fileVariable || isForWorker(name, value, environ) {
 			continue
 		}
 		origin := Origin{source: fromVariable, name: oneLine(name)}

@@ -2,18 +2,24 @@ package config
 
 import "strconv"
 
-// HelpersMax bounds how many siblings watch each slot: every one more is asked by
-// the kernel for each connection that nobody else takes, and beyond a few there is
-// always somebody free.
-const HelpersMax = 16
+const (
+	// HelpersMax bounds how many siblings watch each slot: every one more is asked by
+	// the kernel for each connection that nobody else takes, and beyond a few there is
+	// always somebody free.
+	HelpersMax = 16
+	// siblingSocketsMax bounds the listening sockets of a worker of a Command, its
+	// siblings' with them, well below the usual soft limit of 1,024 open files. The
+	// start of a worker has the same bound.
+	siblingSocketsMax = 512
+)
 
-const helpersHint = "write a number from 0 (nobody) to 16"
+const helpersHint = "not a count of siblings: write a number from 0 (nobody) to %d"
 
 // ParseHelpers reads a count from 0 to HelpersMax.
 func ParseHelpers(s string) (int, error) {
 	n, ok := parseNumber(s, HelpersMax)
 	if !ok {
-		return 0, refuse(s, "not a count of siblings: "+helpersHint)
+		return 0, refuse(s, helpersHint, HelpersMax)
 	}
 	return n, nil
 }
@@ -28,15 +34,19 @@ func (c Config) HelpersInForce() int {
 }
 
 func (p *problems) checkHelpers(c Config) {
+	add := func(format string, args ...any) { p.add("sibling-fds", "true", format, args...) }
+	sockets := len(c.Listen) * (1 + c.Helpers)
 	switch {
 	case c.Helpers < 0 || c.Helpers > HelpersMax:
-		p.add("helpers", strconv.Itoa(c.Helpers), "not a count of siblings: "+helpersHint)
+		p.add("helpers", strconv.Itoa(c.Helpers), helpersHint, HelpersMax)
 	case !c.SiblingFDs:
 	case len(c.Command) == 0:
-		p.add("sibling-fds", "true", "the built-in workers help each other without it: leave it out, or write a command")
+		add("the built-in workers help each other without it: leave it out, or write a command")
 	case c.Queue == queueShared:
-		p.add("sibling-fds", "true", "with queue shared all workers have the same socket already: leave one of the two out")
+		add("with queue shared all workers have the same socket already: leave one of the two out")
 	case c.Helpers == 0:
-		p.add("sibling-fds", "true", "helpers is 0, so there is no sibling to help: leave it out, or write helpers = 1 or more")
+		add("helpers is 0, so there is no sibling to help: leave it out, or write helpers = 1 or more")
+	case sockets > siblingSocketsMax:
+		add("each worker would hold %d listening sockets, and %d are the limit: write fewer helpers, or fewer addresses", sockets, siblingSocketsMax)
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,35 @@ func TestWorkersEnvironmentIsNotForUs(t *testing.T) {
 	environ := []string{"PREFORK_SLOT=1", "PREFORK_GENERATION=2", "PREFORK_IPC=3", "PREFORK_CONFIG=x", "prefork_workers=0", "PREFORKX=1", "PREFORK=", ""}
 	if r := mustResolve(t, Sources{Environ: environ}); !reflect.DeepEqual(r.Config, Default()) {
 		t.Errorf("got %+v", r.Config)
+	}
+}
+
+// TestSiblingsVariableHasTwoMeanings: the switch, and a worker's numbers. Only where
+// there is a worker numbers are not meant for us.
+func TestSiblingsVariableHasTwoMeanings(t *testing.T) {
+	t.Parallel()
+	file := `command = ["python3", "app.py"]`
+	for _, tc := range []struct {
+		environ []string
+		want    string // of the error, or true or false
+	}{
+		{[]string{"PREFORK_SIBLING_FDS=true"}, "true"},
+		{[]string{"PREFORK_SIBLING_FDS=false"}, "false"},
+		{[]string{"PREFORK_SIBLING_FDS=4", "PREFORK_SLOT=0"}, "false"},
+		{[]string{"PREFORK_SLOT=0", "PREFORK_SIBLING_FDS=5,6"}, "false"},
+		{[]string{"PREFORK_SLOT=0", "PREFORK_SIBLING_FDS=true"}, "true"},
+		{[]string{"PREFORK_SIBLING_FDS=1"}, `PREFORK_SIBLING_FDS "1": not on or off: write true or false`},
+		{[]string{"PREFORK_SIBLING_FDS=", "PREFORK_SLOT=0"}, `PREFORK_SIBLING_FDS "": not on or off: write true or false`},
+		{[]string{"PREFORK_SIBLING_FDS=yes", "PREFORK_SLOT=0"}, `PREFORK_SIBLING_FDS "yes": not on or off: write true or false`},
+	} {
+		r, err := Resolve(sources(file, tc.environ))
+		got := strconv.FormatBool(r.Config.SiblingFDs)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != tc.want {
+			t.Errorf("%q: got %s, want %s", tc.environ, got, tc.want)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type step struct {
 }
 
 func stepOf(s Spec) step {
-	files := firstListener + len(s.Listeners) + len(s.Siblings)
+	files := firstListener + len(s.Listeners) + len(s.Siblings) // see files.open
 	if s.IPC != nil {
 		files++
 	}

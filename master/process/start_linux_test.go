@@ -129,8 +129,9 @@ func TestStartGivesTheWorkerItsEnvironment(t *testing.T) {
 	_, second := mustListen(t)
 	got := mustRun(t, Spec{
 		Program:    showEnv,
-		Env:        []string{"PATH=" + os.Getenv("PATH"), "KEPT=yes", "LISTEN_PID=1", "LISTEN_FDS=77", "PREFORK_SLOT=99"},
+		Env:        []string{"PATH=" + os.Getenv("PATH"), "KEPT=yes", "LISTEN_PID=1", "LISTEN_FDS=77", "PREFORK_SLOT=99", "PREFORK_SIBLING_FDS=true"},
 		Listeners:  []Listener{{FD: first, Name: "web"}, {FD: second, Name: "admin"}},
+		Siblings:   []int{second, first},
 		IPC:        os.Stdin,
 		Slot:       2,
 		Generation: 3,
@@ -141,7 +142,8 @@ func TestStartGivesTheWorkerItsEnvironment(t *testing.T) {
 		"LISTEN_FDS=2",
 		"LISTEN_PID=" + strconv.Itoa(got.pid),
 		"PREFORK_GENERATION=3",
-		"PREFORK_IPC=5",
+		"PREFORK_IPC=7",
+		"PREFORK_SIBLING_FDS=5,6",
 		"PREFORK_SLOT=2",
 		"",
 	}, "\n")
@@ -155,7 +157,7 @@ var showEnv = shell(`tr "\0" "\n" </proc/$$/environ | grep -E "^(LISTEN_|PREFORK
 
 func TestStartWithoutSocketsSetsNoVariablesForThem(t *testing.T) {
 	t.Parallel()
-	got := mustSay(t, Spec{Program: showEnv})
+	got := mustSay(t, Spec{Program: showEnv, Env: append(os.Environ(), "PREFORK_SIBLING_FDS=true")})
 	if want := "PREFORK_GENERATION=0\nPREFORK_SLOT=0\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -164,6 +166,7 @@ func TestStartWithoutSocketsSetsNoVariablesForThem(t *testing.T) {
 func TestStartPassesExactlyTheDescriptorsOfTheSpec(t *testing.T) {
 	t.Parallel()
 	_, fd := mustListen(t)
+	_, sibling := mustListen(t)
 	ipc, theirs, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -176,17 +179,19 @@ func TestStartPassesExactlyTheDescriptorsOfTheSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Close(leak) }()
-	listeners := slices.Repeat([]Listener{{FD: fd, Name: "0"}}, leak-firstListener-1)
+	listeners := slices.Repeat([]Listener{{FD: fd, Name: "0"}}, leak-firstListener-2)
 
 	got := mustSay(t, Spec{
 		Program:   shell(`find /proc/$$/fd -type l -printf "%f %l\n"; :`),
 		Listeners: listeners,
+		Siblings:  []int{sibling},
 		IPC:       theirs,
 	})
 	want := []string{"0 /dev/null", "1 pipe:", "2 pipe:"}
 	for i := range listeners {
 		want = append(want, fmt.Sprintf("%d %s", firstListener+i, target(t, fd)))
 	}
+	want = append(want, fmt.Sprintf("%d %s", leak-2, target(t, sibling)))
 	want = append(want, fmt.Sprintf("%d %s", leak-1, target(t, rawFD(t, theirs))))
 	lines := strings.Split(strings.TrimSpace(got), "\n")
 	slices.Sort(lines)
@@ -324,6 +329,7 @@ func TestStartRefusesABadSpec(t *testing.T) {
 		"long name":     {Spec{Program: []string{"x"}, Listeners: []Listener{{Name: strings.Repeat("x", 256)}}}, "listener name"},
 		"line feed":     {Spec{Program: []string{"x"}, Listeners: []Listener{{Name: "a\nb"}}}, `"a\nb"`},
 		"too many":      {Spec{Program: []string{"x"}, Listeners: make([]Listener, listenersMax+1)}, "at most 512"},
+		"too many more": {Spec{Program: []string{"x"}, Siblings: make([]int, listenersMax+1)}, "at most 512"},
 		"NUL":           {Spec{Program: []string{"x", "a\x00b"}}, "invalid argument"},
 		"closed fd":     {Spec{Program: []string{"x"}, Listeners: []Listener{{FD: 99_999, Name: "0"}}}, "bad file descriptor"},
 		"long argument": {Spec{Program: []string{"x", strings.Repeat("x", 1<<20)}}, "argument list too long"},
