@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/master/listen"
 )
 
 const (
@@ -102,7 +104,7 @@ var programs = map[string]func(p *program) int{
 	// environment prints what it was given.
 	"environment": func(p *program) int {
 		p.serve()
-		for _, name := range []string{"LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_USEC", "PREFORK_SLOT", "PREFORK_GENERATION", "GREETING", "PREFORK_IPC"} {
+		for _, name := range []string{"LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_USEC", "PREFORK_SLOT", "PREFORK_GENERATION", "GREETING", "PREFORK_IPC", "PREFORK_SIBLING_FDS"} {
 			fmt.Printf("%s is %q\n", name, os.Getenv(name))
 		}
 		self := fmt.Sprint(os.Getpid())
@@ -112,6 +114,20 @@ var programs = map[string]func(p *program) int{
 		flags, err := unix.FcntlInt(3, unix.F_GETFL, 0)
 		must(err)
 		fmt.Printf("accept blocks: %v\n", flags&unix.O_NONBLOCK == 0)
+		tell("READY=1")
+		return p.live()
+	},
+	// siblings prints which sockets are its own and which its siblings', and takes
+	// nothing from them.
+	"siblings": func(p *program) int {
+		var own, others []string
+		for i := range mustNumber(os.Getenv("LISTEN_FDS")) {
+			own = append(own, describeSocket(3+i))
+		}
+		for _, number := range strings.Split(os.Getenv("PREFORK_SIBLING_FDS"), ",") {
+			others = append(others, describeSocket(mustNumber(number)))
+		}
+		fmt.Printf("slot %s has %s and %s\n", os.Getenv("PREFORK_SLOT"), strings.Join(own, " "), strings.Join(others, " "))
 		tell("READY=1")
 		return p.live()
 	},
@@ -145,6 +161,18 @@ func beProgram(args []string) int {
 	p := &program{args: words[1:], signal: make(chan os.Signal, 8)}
 	signal.Notify(p.signal, syscall.SIGTERM, syscall.SIGUSR1)
 	return programs[words[0]](p)
+}
+
+// describeSocket names a socket, and whether accept would block on it.
+func describeSocket(fd int) string {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	must(err)
+	inode, err := listen.Inode(fd)
+	must(err)
+	if flags&unix.O_NONBLOCK == 0 {
+		return fmt.Sprintf("%d(blocks)", inode)
+	}
+	return fmt.Sprint(inode)
 }
 
 // serve answers in the manner of a simple program: it blocks in accept.

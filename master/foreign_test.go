@@ -95,7 +95,7 @@ func TestForeignStartsWithWhatIsPromised(t *testing.T) {
 	st := r.serving(t)
 	for _, want := range []string{
 		`LISTEN_FDS is "1"`, `LISTEN_FDNAMES is "0"`, `WATCHDOG_USEC is "30000000"`, `PREFORK_SLOT is "0"`, `PREFORK_GENERATION is "1"`,
-		`GREETING is "good morning"`, `PREFORK_IPC is ""`, `PIDs are mine: true`, `standard input is "", <nil>`, `accept blocks: true`,
+		`GREETING is "good morning"`, `PREFORK_IPC is ""`, `PREFORK_SIBLING_FDS is ""`, `PIDs are mine: true`, `standard input is "", <nil>`, `accept blocks: true`,
 	} {
 		r.log.awaitOutput(t, want)
 	}

@@ -40,6 +40,7 @@ type orders struct {
 	Dir                                     string // what its workers do, see fakeworker_test.go
 	Engine                                  string // of real workers; empty: they are fakes
 	App, Queue                              string // of Default
+	SiblingFDs                              bool
 	Command                                 []string
 	Environment                             map[string]string
 	ReadyNotify                             bool
@@ -59,6 +60,7 @@ func (o orders) config() (config.Config, error) {
 	}
 	cfg.Workers, cfg.Control, cfg.PIDFile, cfg.LogFile = o.Workers, o.Control, o.PIDFile, o.LogFile
 	cfg.Command, cfg.Environment = o.Command, o.Environment
+	cfg.SiblingFDs = o.SiblingFDs
 	cfg.App, cfg.Queue = cmp.Or(o.App, cfg.App), cmp.Or(o.Queue, cfg.Queue)
 	cfg.Engine, cfg.Identify = cmp.Or(o.Engine, cfg.Engine), o.Engine != ""
 	if o.ReadyNotify || o.ReadyAfter != 0 {
