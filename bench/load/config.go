@@ -61,6 +61,9 @@ type Config struct {
 	// Timeout is the time a request has from the moment it is due until the end
 	// of its answer; 0 means 10 s.
 	Timeout time.Duration
+	// SlowAfter is the time from sent to answered beyond which an answer is
+	// listed in Report.Slow; 0 lists none.
+	SlowAfter time.Duration
 }
 
 // withDefaults fills what may be left out.
@@ -102,6 +105,9 @@ func (c Config) validate() error {
 	}
 	if c.Timeout < 0 || c.Timeout > TimeoutMax {
 		refuse("timeout %s: must be above 0 and at most %s", c.Timeout, TimeoutMax)
+	}
+	if c.SlowAfter < 0 || c.SlowAfter > 0 && c.Closed {
+		refuse("slow after %s: must be 0 or more, and 0 in a closed loop, where no request is due at a moment", c.SlowAfter)
 	}
 	return errors.Join(problems...)
 }

@@ -38,6 +38,7 @@ func TestValidate(t *testing.T) {
 		"closed loop, no time":   {change: func(c *Config) { *c = Config{Addr: c.Addr, Closed: true} }, want: "duration 0s"},
 		"timeout below 0":        {change: func(c *Config) { c.Timeout = -1 }, want: "timeout"},
 		"timeout beyond minutes": {change: func(c *Config) { c.Timeout = time.Hour }, want: "timeout"},
+		"slow before the start":  {change: func(c *Config) { c.SlowAfter = -1 }, want: "slow after"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

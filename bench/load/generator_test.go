@@ -204,6 +204,39 @@ func TestClosedLoopStops(t *testing.T) {
 	}
 }
 
+// The one that met the stall is slow; those behind it were sent late, and that is
+// not the server's fault.
+func TestSlowAnswersAreNamed(t *testing.T) {
+	t.Parallel()
+	const stall = 400 * time.Millisecond
+	var once sync.Once
+	addr := serveHTTP(t, listen(t, "tcp4", "127.0.0.1:0"), func(w http.ResponseWriter, _ *http.Request) {
+		once.Do(func() { <-time.After(stall) })
+		_, _ = w.Write([]byte(hello)) // a client that left is the client's loss
+	})
+	r := mustRun(t, Config{Addr: addr, Mode: KeepAlive, Clients: 1, Rate: 100, Duration: time.Second, SlowAfter: stall * 3 / 4})
+	if r.SlowAnswers != 1 || len(r.Slow) != 1 {
+		t.Fatalf("want one slow answer:\n%s", r)
+	}
+	if s := r.Slow[0]; s.Due != 0 || s.Latency-s.Lag < stall || s.PID != 4242 {
+		t.Errorf("slow answer %+v, want the first one, after %s, from pid 4242", s, stall)
+	}
+	if since := time.Since(r.Began); since < r.Elapsed {
+		t.Errorf("began %s ago, and took %s", since, r.Elapsed)
+	}
+}
+
+func TestSlowAnswersAreBounded(t *testing.T) {
+	t.Parallel()
+	var r Report
+	for range slowKeptMax + 5 {
+		r.countSlow(Slow{})
+	}
+	if len(r.Slow) != slowKeptMax || r.SlowAnswers != slowKeptMax+5 {
+		t.Errorf("kept %d of %d", len(r.Slow), r.SlowAnswers)
+	}
+}
+
 func TestUnsentIsCounted(t *testing.T) {
 	t.Parallel()
 	// The first keeps the one connection until its timeout, and that of the others

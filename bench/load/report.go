@@ -10,6 +10,9 @@ import (
 // lateAfter is the lag from which on a request counts as Late.
 const lateAfter = 10 * time.Millisecond
 
+// slowKeptMax bounds Report.Slow.
+const slowKeptMax = 1000
+
 // Report is what became of a load. Two sums always hold: Scheduled = Sent +
 // Unsent, and Sent = Answered + all of Failed.
 type Report struct {
@@ -47,6 +50,21 @@ type Report struct {
 	// Failures are the first failed and unsent requests, at most 20, in the
 	// order in which they failed.
 	Failures []Failure `json:"failures,omitempty"`
+	// Began is the start of the schedule.
+	Began time.Time `json:"began"`
+	// Slow are the answers that came more than Config.SlowAfter after they were
+	// sent, at most 1,000, in the order of their numbers; SlowAnswers counts all.
+	Slow        []Slow `json:"slow,omitempty"`
+	SlowAnswers int    `json:"slow_answers"`
+}
+
+// Slow tells about one slow answer. From Due+Lag to Due+Latency it was on the
+// server's side.
+type Slow struct {
+	Due     time.Duration `json:"due_ns"`     // from the start of the schedule
+	Lag     time.Duration `json:"lag_ns"`     // from due to sent
+	Latency time.Duration `json:"latency_ns"` // from due to the answer's last byte
+	PID     int           `json:"pid"`        // of the worker that answered; 0: it did not say
 }
 
 // Failure tells about one request that was not answered.
@@ -93,6 +111,9 @@ func (r Report) String() string {
 	fmt.Fprintf(&text, "  sent %d, unsent %d, late %d (worst lag %s), connections %d\n",
 		r.Sent, r.Unsent, r.Late, r.LagMax.Round(time.Microsecond), r.Connections)
 	fmt.Fprintf(&text, "  latency %s\n", r.Latency)
+	if r.SlowAnswers > 0 {
+		fmt.Fprintf(&text, "  slow answers %d, the first: %+v\n", r.SlowAnswers, r.Slow[0])
+	}
 	fmt.Fprintf(&text, "  by slot %v, by generation %v, by pid %v\n", r.BySlot, r.ByGeneration, r.ByPID)
 	for _, f := range r.Failures {
 		fmt.Fprintf(&text, "  at %s %s: %s\n", f.Due.Round(time.Millisecond), f.Class, f.Reason)
@@ -118,12 +139,17 @@ func (l *loop) report(elapsed time.Duration) Report {
 		Connections:  l.opened,
 		Elapsed:      elapsed,
 		Failures:     l.failures,
+		Began:        l.start,
 	}
 	latencies := make([]time.Duration, 0, len(l.outcomes))
-	for _, o := range l.outcomes {
+	for number, o := range l.outcomes {
 		r.count(o)
-		if o.class == answered {
-			latencies = append(latencies, o.latency)
+		if o.class != answered {
+			continue
+		}
+		latencies = append(latencies, o.latency)
+		if limit := l.config.SlowAfter; limit > 0 && o.latency-o.lag > limit {
+			r.countSlow(Slow{Due: l.config.due(number), Lag: o.lag, Latency: o.latency, PID: int(o.worker.pid)})
 		}
 	}
 	r.Latency = quantiles(latencies)
@@ -149,6 +175,13 @@ func (r *Report) count(o outcome) {
 		r.BySlot[int(o.worker.slot)]++
 		r.ByGeneration[int(o.worker.generation)]++
 		r.ByPID[int(o.worker.pid)]++
+	}
+}
+
+func (r *Report) countSlow(s Slow) {
+	r.SlowAnswers++
+	if len(r.Slow) < slowKeptMax {
+		r.Slow = append(r.Slow, s)
 	}
 }
 
