@@ -93,6 +93,7 @@ var rules = map[string]rule{
 
 	"internal/layout":  {why: outside},
 	"internal/mutants": {why: outside},
+	"internal/trials":  {why: outside},
 	"internal/testproc": {
 		others: []string{xsys, goleak, "testing"},
 		why:    outside + "; and tests of every package use it, so that it would be an import cycle",

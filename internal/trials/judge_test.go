@@ -1,0 +1,58 @@
+package trials
+
+import (
+	"testing"
+	"time"
+
+	"prefork/bench/load"
+)
+
+// outcome is what a load came to.
+type outcome struct {
+	load.Report
+	// failed were sent and not answered.
+	failed int
+	// held are late answers of a worker that was stopped meanwhile: it had
+	// accepted the connection, and nobody else could have answered.
+	held int
+	// late are the other answers that came later than load.Config.SlowAfter, what
+	// the machine stood still meanwhile taken off.
+	late []load.Slow
+}
+
+// finish waits for the end of a load, and prints and judges what holds for all: at
+// least nine in ten of the schedule were answered.
+func (s *service) finish(t *testing.T, g *load.Generator, limit time.Duration) outcome {
+	t.Helper()
+	o := outcome{Report: g.Wait()}
+	o.failed = o.Sent - o.Answered
+	for _, slow := range o.Slow {
+		when := span{o.Began.Add(slow.Due + slow.Lag), o.Began.Add(slow.Due + slow.Latency)}
+		switch {
+		case when.to.Sub(when.from)-s.pauses.within(when) <= limit:
+		case s.wasStopped(slow.PID, when):
+			o.held++
+		default:
+			o.late = append(o.late, slow)
+		}
+	}
+	if unknown := o.SlowAnswers - len(o.Slow); unknown > 0 {
+		t.Errorf("%d answers more were later than %s than could be judged", unknown, limit)
+	}
+	t.Logf("%d scheduled, %d answered, %d failed %v, %d unsent; later than %s: %d, and %d that a stopped worker held; p99 %s, p99.9 %s, max %s; lag %s, longest pause %s",
+		o.Scheduled, o.Answered, o.failed, o.Failed, o.Unsent, limit, len(o.late), o.held,
+		o.Latency.P99, o.Latency.P999, o.Latency.Max, o.LagMax, s.pauses.longest())
+	if o.Answered*10 < o.Scheduled*9 {
+		t.Errorf("%d of %d scheduled requests were answered, want at least 90 %%", o.Answered, o.Scheduled)
+	}
+	s.checkLog(t)
+	return o
+}
+
+// atMost judges a count.
+func (o outcome) atMost(t *testing.T, what string, got, limit int) {
+	t.Helper()
+	if got > limit {
+		t.Errorf("%d %s, want at most %d; late: %+v\n%v", got, what, limit, o.late[:min(5, len(o.late))], o.Report)
+	}
+}
