@@ -106,8 +106,8 @@ func (c Config) validate() error {
 	if c.Timeout < 0 || c.Timeout > TimeoutMax {
 		refuse("timeout %s: must be above 0 and at most %s", c.Timeout, TimeoutMax)
 	}
-	if c.SlowAfter < 0 || c.SlowAfter > 0 && c.Closed {
-		refuse("slow after %s: must be 0 or more, and 0 in a closed loop, where no request is due at a moment", c.SlowAfter)
+	if c.SlowAfter < 0 {
+		refuse("slow after %s: must be 0 or more", c.SlowAfter)
 	}
 	return errors.Join(problems...)
 }

@@ -80,6 +80,11 @@ func TestRunClassOfFailure(t *testing.T) {
 			if len(r.Failures) != 5 || r.Failures[0].Class != test.want || r.Failures[0].Reason == "" {
 				t.Errorf("want 5 failures of class %s with reasons, got %v", test.want, r.Failures)
 			}
+			for _, f := range r.Failures {
+				if f.At < f.Due+cfg.Timeout || f.At > r.Elapsed {
+					t.Errorf("due at %s and failed at %s of %s", f.Due, f.At, r.Elapsed)
+				}
+			}
 		})
 	}
 }

@@ -25,7 +25,7 @@ const (
 	// readSize is the room for one read; more is read in several.
 	readSize = 16 << 10
 	// failuresKeptMax bounds Report.Failures.
-	failuresKeptMax = 20
+	failuresKeptMax = 100
 )
 
 // loop is the event loop. All of it belongs to the goroutine in run, except the
@@ -283,7 +283,9 @@ func (l *loop) record(number int, err error) {
 	class := classify(err)
 	l.outcomes[number].class = class
 	if len(l.failures) < failuresKeptMax {
-		l.failures = append(l.failures, Failure{Due: l.outcomes[number].due, Class: class, Reason: err.Error()})
+		l.failures = append(l.failures, Failure{
+			Due: l.outcomes[number].due, At: time.Since(l.start), Class: class, Reason: err.Error(),
+		})
 	}
 }
 

@@ -10,8 +10,10 @@ import (
 // lateAfter is the lag from which on a request counts as Late.
 const lateAfter = 10 * time.Millisecond
 
-// slowKeptMax bounds Report.Slow.
-const slowKeptMax = 1000
+const (
+	slowKeptMax        = 1000 // bounds Report.Slow
+	failuresPrintedMax = 20   // of Report.Failures, in its text
+)
 
 // Report is what became of a load. Two sums always hold: Scheduled = Sent +
 // Unsent, and Sent = Answered + all of Failed.
@@ -47,7 +49,7 @@ type Report struct {
 	Connections int `json:"connections"`
 	// Elapsed is the time from the first due moment to the end of the last request.
 	Elapsed time.Duration `json:"elapsed_ns"`
-	// Failures are the first failed and unsent requests, at most 20, in the
+	// Failures are the first failed and unsent requests, at most 100, in the
 	// order in which they failed.
 	Failures []Failure `json:"failures,omitempty"`
 	// Began is the start of the schedule.
@@ -70,6 +72,7 @@ type Slow struct {
 // Failure tells about one request that was not answered.
 type Failure struct {
 	Due    time.Duration `json:"due_ns"` // from the start of the schedule
+	At     time.Duration `json:"at_ns"`  // when it failed, from there too
 	Class  Class         `json:"class"`
 	Reason string        `json:"reason"`
 }
@@ -115,7 +118,7 @@ func (r Report) String() string {
 		fmt.Fprintf(&text, "  slow answers %d, the first: %+v\n", r.SlowAnswers, r.Slow[0])
 	}
 	fmt.Fprintf(&text, "  by slot %v, by generation %v, by pid %v\n", r.BySlot, r.ByGeneration, r.ByPID)
-	for _, f := range r.Failures {
+	for _, f := range r.Failures[:min(len(r.Failures), failuresPrintedMax)] {
 		fmt.Fprintf(&text, "  at %s %s: %s\n", f.Due.Round(time.Millisecond), f.Class, f.Reason)
 	}
 	return text.String()
@@ -142,14 +145,14 @@ func (l *loop) report(elapsed time.Duration) Report {
 		Began:        l.start,
 	}
 	latencies := make([]time.Duration, 0, len(l.outcomes))
-	for number, o := range l.outcomes {
+	for _, o := range l.outcomes {
 		r.count(o)
 		if o.class != answered {
 			continue
 		}
 		latencies = append(latencies, o.latency)
 		if limit := l.config.SlowAfter; limit > 0 && o.latency-o.lag > limit {
-			r.countSlow(Slow{Due: l.config.due(number), Lag: o.lag, Latency: o.latency, PID: int(o.worker.pid)})
+			r.countSlow(Slow{Due: o.due, Lag: o.lag, Latency: o.latency, PID: int(o.worker.pid)})
 		}
 	}
 	r.Latency = quantiles(latencies)

@@ -1,6 +1,10 @@
 package trials
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,8 +17,9 @@ const (
 	// inHands is how many connections a worker can have accepted and not answered
 	// when it stops: one a turn, and those that it reads.
 	inHands = 3
-	// hangLate is later than any answer of a service that has three workers left.
-	hangLate = 250 * time.Millisecond
+	// hangLate is later than any answer of a service that has three workers left, also
+	// on a machine that is busy with other things, and sooner than any hang ends.
+	hangLate = 500 * time.Millisecond
 	// hangRate and hangTimeout together make at most 2,000 connections at once,
 	// whatever stands still.
 	hangRate    = 1000
@@ -74,6 +79,77 @@ func TestStoppedForEver(t *testing.T) {
 	s.AwaitLine(t, "killed by SIGKILL")
 	s.awaitSuccessor(t, victim)
 	s.judgeHang(t, g)
+}
+
+// TestSpinning sends a request whose handler never returns. The reactor's loop
+// stands still with it: the siblings serve its queue, and after hang-timeout it is
+// aborted, with its stack in the log, and replaced. A goroutine spins beside others.
+//
+// It judges a time: the engines run beside each other, and nobody else does.
+func TestSpinning(t *testing.T) {
+	for name, args := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serveTrial(t, append([]string{"--hang-timeout", "3s", "--drain-timeout", "1s"}, args...)...)
+			g := s.startHangLoad(t)
+			conn := s.request(t, "/spin")
+			defer conn.Close()
+			if name == "reactor" {
+				s.AwaitLine(t, "stood still for hang-timeout 3s")
+				s.AwaitLine(t, "SIGABRT: abort")
+				s.AwaitLine(t, "worker.spin")
+				s.await(t, "the successor", func(st testproc.Status) bool { return restarts(st) == 1 })
+				s.awaitCalm(t, workers)
+			} else {
+				pace(size(2*time.Second, 5*time.Second))
+			}
+			s.judgeHang(t, g)
+			if st := s.look(t); name != "reactor" && restarts(st) != 0 {
+				t.Errorf("a worker was replaced whose loop went on: %+v", st)
+			}
+		})
+	}
+}
+
+// TestBlocked sends a request whose handler blocks for longer than any client
+// waits, but not for hang-timeout: it is answered in the end.
+//
+// It judges a time: the engines run beside each other, and nobody else does.
+func TestBlocked(t *testing.T) {
+	long := size(1500*time.Millisecond, 5*time.Second)
+	for name, args := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serveTrial(t, args...)
+			g := s.startHangLoad(t)
+			conn := s.request(t, "/sleep/"+long.String())
+			defer conn.Close()
+			answer, err := io.ReadAll(conn)
+			if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+				t.Errorf("the request that blocked got %q, %v", answer, err)
+			}
+			s.judgeHang(t, g)
+			if st := s.awaitCalm(t, workers); restarts(st) != 0 {
+				t.Errorf("a worker was replaced that blocked for less than hang-timeout")
+			}
+		})
+	}
+}
+
+// request sends one and does not wait for the answer.
+func (s *service) request(t *testing.T, path string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp4", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(testproc.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, s.addr); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // awaitReady waits until all slots are served by somebody else.

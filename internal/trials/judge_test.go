@@ -7,6 +7,9 @@ import (
 	"prefork/bench/load"
 )
 
+// killSeen is how soon after a kill its client sees the end of the connection.
+const killSeen = 200 * time.Millisecond
+
 // outcome is what a load came to.
 type outcome struct {
 	load.Report
@@ -47,6 +50,31 @@ func (s *service) finish(t *testing.T, g *load.Generator, limit time.Duration) o
 	}
 	s.checkLog(t)
 	return o
+}
+
+// unexplained is the number of failed requests that no kill explains: each may
+// cost so many, which fail at that moment. A killed worker closes what it had in
+// its hands, and nothing else: what waits in a queue is not its own.
+func (s *service) unexplained(o outcome, perKill int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cost := make([]int, len(s.kills))
+	explained := 0
+	for _, f := range o.Failures {
+		if f.Class < load.Refused {
+			continue // unsent
+		}
+		at := o.Began.Add(f.At)
+		for i, kill := range s.kills { // the earliest that can be meant, so that a later one is left for later ones
+			seen := kill.Add(killSeen + s.pauses.within(span{kill, at}))
+			if cost[i] < perKill && !at.Before(kill) && !at.After(seen) {
+				cost[i]++
+				explained++
+				break
+			}
+		}
+	}
+	return o.failed - explained
 }
 
 // atMost judges a count.

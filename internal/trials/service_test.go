@@ -41,12 +41,27 @@ type service struct {
 
 	mu    sync.Mutex
 	stops map[int][]span // by PID: when it was stopped; no end yet: the zero time
+	kills []time.Time
 }
 
 // serve starts a service and waits until it serves.
 func serve(t testing.TB, args ...string) *service {
 	t.Helper()
-	m := testproc.Prefork(t, append([]string{"--workers", strconv.Itoa(workers), "--identify"}, args...)...)
+	return accompany(t, testproc.Prefork(t, serviceArgs(args)...))
+}
+
+// serveTrial is serve with the app whose requests can misbehave.
+func serveTrial(t testing.TB, args ...string) *service {
+	t.Helper()
+	return accompany(t, testproc.PreforkTrial(t, serviceArgs(append([]string{"--app", "trial"}, args...))...))
+}
+
+func serviceArgs(args []string) []string {
+	return append([]string{"--workers", strconv.Itoa(workers), "--identify"}, args...)
+}
+
+func accompany(t testing.TB, m *testproc.Master) *service {
+	t.Helper()
 	st := m.AwaitState(t, "serving")
 	s := &service{
 		Master: m, addr: st.Listen[0].Address, pauses: watchPauses(t),
@@ -155,12 +170,13 @@ func (s *service) signal(pid int, sig syscall.Signal) error {
 	return os.NewSyscallError("pidfd_send_signal", unix.PidfdSendSignal(handle, sig, nil, 0))
 }
 
-// kill kills a worker; one that has just ended by itself is as dead.
-func (s *service) kill(t testing.TB, pid int) {
-	t.Helper()
-	if err := s.signal(pid, syscall.SIGKILL); err != nil {
-		t.Logf("kill: %v", err)
-	}
+// kill kills a worker and remembers when, from BEFORE the signal on. One that has
+// just ended by itself is as dead.
+func (s *service) kill(pid int) {
+	s.mu.Lock()
+	s.kills = append(s.kills, time.Now())
+	s.mu.Unlock()
+	_ = s.signal(pid, syscall.SIGKILL)
 }
 
 // stop stops a worker and remembers since when, from BEFORE the signal on.

@@ -23,7 +23,7 @@ func TestSpreadAfterReloadsAndAKill(t *testing.T) {
 	s.reload(t)
 	s.prove(t)
 	victim := s.serving(t, chances(t, *seed).IntN(workers))
-	s.kill(t, victim)
+	s.kill(victim)
 	s.awaitSuccessor(t, victim)
 
 	// The median counts, in the short form the best: a busy moment of the machine is

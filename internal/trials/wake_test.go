@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -136,7 +135,7 @@ func (a *aimer) perhaps(number int) {
 	}
 	if a.chance.IntN(8) == 0 && proved(victim) {
 		a.kills++
-		_ = a.s.signal(victim.PID, syscall.SIGKILL) // gone: as good
+		a.s.kill(victim.PID)
 		a.ending.Go(func() { a.awaitSuccessor(victim) })
 		return
 	}
