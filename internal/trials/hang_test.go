@@ -83,7 +83,7 @@ func TestStoppedForEver(t *testing.T) {
 
 // TestSpinning sends a request whose handler never returns. The reactor's loop
 // stands still with it: the siblings serve its queue, and after hang-timeout it is
-// aborted, with its stack in the log, and replaced. A goroutine spins beside others.
+// aborted, with its stacks in the log, and replaced. A goroutine spins beside others.
 //
 // It judges a time: the engines run beside each other, and nobody else does.
 func TestSpinning(t *testing.T) {
@@ -97,7 +97,7 @@ func TestSpinning(t *testing.T) {
 			if name == "reactor" {
 				s.AwaitLine(t, "stood still for hang-timeout 3s")
 				s.AwaitLine(t, "SIGABRT: abort")
-				s.AwaitLine(t, "worker.spin")
+				s.AwaitLine(t, "goroutine 1 ")
 				s.await(t, "the successor", func(st testproc.Status) bool { return restarts(st) == 1 })
 				s.awaitCalm(t, workers)
 			} else {

@@ -32,7 +32,7 @@ func (s *service) finish(t *testing.T, g *load.Generator, limit time.Duration) o
 	for _, slow := range o.Slow {
 		when := span{o.Began.Add(slow.Due + slow.Lag), o.Began.Add(slow.Due + slow.Latency)}
 		switch {
-		case when.to.Sub(when.from)-s.pauses.within(when) <= limit:
+		case when.to.Sub(when.from)-s.pauses.allowed(when) <= limit:
 		case s.wasStopped(slow.PID, when):
 			o.held++
 		default:
@@ -66,7 +66,7 @@ func (s *service) unexplained(o outcome, perKill int) int {
 		}
 		at := o.Began.Add(f.At)
 		for i, kill := range s.kills { // the earliest that can be meant, so that a later one is left for later ones
-			seen := kill.Add(killSeen + s.pauses.within(span{kill, at}))
+			seen := kill.Add(killSeen + s.pauses.allowed(span{kill, at}))
 			if cost[i] < perKill && !at.Before(kill) && !at.After(seen) {
 				cost[i]++
 				explained++

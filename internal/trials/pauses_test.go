@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	pauseProbe = 5 * time.Millisecond  // how long each sleep of a watcher is
-	pauseLeast = 10 * time.Millisecond // a sleep that took so much longer is a pause
-	pausesMax  = 100_000               // that are kept
+	pauseProbe = 5 * time.Millisecond   // how long each sleep of a watcher is
+	pauseLeast = 10 * time.Millisecond  // a sleep that took so much longer is a pause
+	pauseFelt  = 250 * time.Millisecond // after its end, while what came in it is served
+	pausesMax  = 100_000                // that are kept
 )
 
 // span is a time from one moment to another.
@@ -94,13 +95,16 @@ func (p *pauses) add(s span) {
 	}
 }
 
-// within is how long CPUs paused in a span, all taken together: client, worker
-// and master may each have waited for another one.
-func (p *pauses) within(s span) (sum time.Duration) {
+// allowed is how much later an answer may be that was waited for in a span. It is
+// how long CPUs paused, all taken together, because client, worker and master may
+// each have waited for another one; and as long again, because what came in a
+// pause has to be served after it.
+func (p *pauses) allowed(s span) (sum time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.from = s.from.Add(-pauseFelt)
 	for _, pause := range p.spans {
-		sum += pause.overlap(s)
+		sum += 2 * pause.overlap(s)
 	}
 	return sum
 }
@@ -122,9 +126,9 @@ func TestPausesAreTakenOff(t *testing.T) {
 	p.add(span{at(100), at(200)})
 	p.add(span{at(150), at(250)}) // of another CPU
 	for _, test := range []struct{ from, to, want int }{
-		{0, 100, 0}, {0, 120, 20}, {0, 300, 200}, {160, 170, 20}, {220, 230, 10}, {250, 300, 0},
+		{0, 100, 0}, {0, 120, 40}, {0, 300, 400}, {160, 170, 180}, {450, 500, 100}, {500, 600, 0},
 	} {
-		if got := p.within(span{at(test.from), at(test.to)}); got != time.Duration(test.want)*time.Millisecond {
+		if got := p.allowed(span{at(test.from), at(test.to)}); got != time.Duration(test.want)*time.Millisecond {
 			t.Errorf("from %d to %d ms: got %v, want %d ms", test.from, test.to, got, test.want)
 		}
 	}
