@@ -22,7 +22,7 @@ func TestLowLoad(t *testing.T) {
 		perSecond = 5
 	)
 	reloads, kills := size(4, 12), size(2, 6)
-	long := size(8*time.Second, 30*time.Second)
+	long := size(6*time.Second, 30*time.Second)
 	s := serve(t)
 	s.prove(t)
 	chance := chances(t, *seed)

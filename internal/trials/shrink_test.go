@@ -31,17 +31,43 @@ func TestShrinkAndGrow(t *testing.T) {
 				needs(t, "python3", "python3")
 			}
 			s := serve(t, kind.args...)
-			g := loadtest.Start(t, load.Config{Addr: s.addr, Rate: rate(kind.rate), Duration: time.Minute})
-			loadtest.Await(t, g, rate(kind.rate)/4)
-			for range size(3, 8) {
+			s.scale(t, 1)
+			perSecond := s.bearable(t, rate(kind.rate))
+			s.scale(t, workers)
+			g := loadtest.Start(t, load.Config{Addr: s.addr, Rate: perSecond, Duration: 2 * time.Minute, Timeout: shrinkTimeout})
+			loadtest.Await(t, g, perSecond/4)
+			for range size(2, 8) {
 				s.scale(t, 1)
-				loadtest.Await(t, g, g.Answered()+rate(kind.rate)/10)
+				loadtest.Await(t, g, g.Answered()+perSecond/10)
 				s.scale(t, workers)
-				loadtest.Await(t, g, g.Answered()+rate(kind.rate)/10)
+				loadtest.Await(t, g, g.Answered()+perSecond/10)
 			}
 			g.Stop()
 			o := s.finish(t, g, time.Second)
 			o.atMost(t, "requests failed", o.failed, 0)
 		})
 	}
+}
+
+// shrinkTimeout is long: only what is lost counts, however slow one worker is alone.
+const shrinkTimeout = 20 * time.Second
+
+// bearable is a rate of requests that the workers of now bear, at best the given
+// one. A queue that overflows because the machine is busy with other things loses
+// connections too, and nobody's mistake.
+func (s *service) bearable(t *testing.T, perSecond int) int {
+	t.Helper()
+	const (
+		halvings = 3
+		within   = 200 * time.Millisecond
+	)
+	for range halvings {
+		g := loadtest.Start(t, load.Config{Addr: s.addr, Rate: perSecond, Duration: 500 * time.Millisecond})
+		if r := g.Wait(); r.Latency.P90 <= within {
+			break
+		}
+		perSecond /= 2
+	}
+	t.Logf("%d requests a second", perSecond)
+	return perSecond
 }
