@@ -20,6 +20,9 @@ type Nginx struct {
 	Deferred bool
 	// Body is the answer, text/plain.
 	Body string
+	// Identify answers with the process that answered instead of Body, in the line
+	// that bench/load knows: "hello from slot 0 generation 0 pid 4242".
+	Identify bool
 	// Connections is the most that a worker may have; 0 means 16,384.
 	Connections int
 }
@@ -39,6 +42,9 @@ func (n Nginx) Configuration() string {
 		listen += " deferred"
 	}
 	quoted := strings.NewReplacer("\\", `\\`, `"`, `\"`, "\n", `\n`, "$", "").Replace(n.Body)
+	if n.Identify {
+		quoted = `hello from slot 0 generation 0 pid $pid\n`
+	}
 	return fmt.Sprintf(`daemon off;
 worker_processes %d;
 worker_rlimit_nofile %d;

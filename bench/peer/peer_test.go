@@ -215,7 +215,10 @@ func TestNginxConfiguration(t *testing.T) {
 			t.Errorf("the configuration lacks %q:\n%s", part, text)
 		}
 	}
-	n.Reuseport, n.Deferred = false, false
+	n.Reuseport, n.Deferred, n.Identify = false, false, true
+	if want := `return 200 "hello from slot 0 generation 0 pid $pid\n";`; !strings.Contains(n.Configuration(), want) {
+		t.Errorf("with Identify it lacks %q:\n%s", want, n.Configuration())
+	}
 	if text := n.Configuration(); !strings.Contains(text, "listen 127.0.0.1:80;") {
 		t.Errorf("without reuseport and deferred:\n%s", text)
 	}
