@@ -105,6 +105,10 @@ var rules = map[string]rule{
 		ours: []string{"bench/load"}, others: []string{"testing"},
 		why: outside + "; tests of several packages use it",
 	},
+	"bench/lossless": {
+		ours: []string{"bench/chart", "bench/load", "bench/peer"}, others: []string{xsys},
+		why: outside,
+	},
 	"bench/peer": {others: []string{xsys}, why: outside},
 	"bench/chart": {
 		others: []string{plot, plot + "/font", plot + "/plotter", plot + "/text", plot + "/vg", plot + "/vg/draw", plot + "/vg/vgsvg"},
