@@ -55,7 +55,8 @@ type Config struct {
 	// Beat is called in every turn with the time (CLOCK_MONOTONIC, ns), at
 	// least once a second.
 	Beat func(now int64)
-	// Accepted is called with the number of connections just accepted.
+	// Accepted is called with the number of connections just accepted, before any
+	// of them is read from.
 	Accepted func(n int)
 	// Helped is called with how many of those came from a sibling's queue, after
 	// Accepted.

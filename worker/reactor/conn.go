@@ -33,7 +33,7 @@ type conn struct {
 	token    Token
 	handler  Handler
 	phase    Phase
-	interest Interest
+	interest Interest // what the poller was told; 0: it does not know us
 
 	in   []byte // input that the handler has left unread; nil: none
 	out  []byte // answers that the socket has not taken; nil: none
@@ -51,23 +51,26 @@ type conn struct {
 
 // open makes a connection of a freshly accepted descriptor, which it owns from
 // here on, also when it fails.
+//
+// The first message is often there already, so it is read and answered at once: a
+// connection that ends with the answer never meets the poller, and a worker that
+// is killed has at most one in its hands that it has not answered. Within a handler
+// that has to wait, since input and output are lent to it.
 func (l *Loop) open(fd int) error {
 	if l.config.Taker != nil {
 		l.config.Taker.Take(fd)
 		return nil
 	}
 	c := l.newConn()
-	c.fd, c.phase, c.interest = fd, Header, Readable
+	c.fd, c.phase = fd, Header
 	c.token = l.registry.addConn(c)
-	if err := l.poller.Add(fd, c.token, Readable); err != nil {
-		l.registry.remove(c.token)
-		unix.Close(fd)
-		l.reuseConn(c)
-		return fmt.Errorf("watch accepted connection: %w", err)
-	}
 	c.handler = l.config.NewHandler()
 	c.extend(l.timeouts[Header])
-	return nil
+	l.refused = nil
+	if l.handling || !c.receive() {
+		c.await(Readable)
+	}
+	return l.refused
 }
 
 // dispatch does what the connection waited for. Whether it is really ready,
@@ -164,11 +167,23 @@ func (c *conn) await(interest Interest) {
 	if c.interest == interest {
 		return
 	}
-	if err := c.loop.poller.Modify(c.fd, c.token, interest); err != nil {
+	if err := c.register(interest); err != nil {
 		c.close() // unwatched it would stay for ever
 		return
 	}
 	c.interest = interest
+}
+
+func (c *conn) register(interest Interest) error {
+	l := c.loop
+	if c.interest != 0 {
+		return l.poller.Modify(c.fd, c.token, interest)
+	}
+	if err := l.poller.Add(c.fd, c.token, interest); err != nil {
+		l.refused = fmt.Errorf("watch accepted connection: %w", err)
+		return l.refused
+	}
+	return nil
 }
 
 // queue asks for a turn of its own: the poller cannot know of input that has
@@ -216,9 +231,11 @@ func (c *conn) expire() {
 func (c *conn) close() {
 	l := c.loop
 	c.timer.Stop()
-	// It fails only for a descriptor that is not watched, and then there is
-	// nothing to remove.
-	_ = l.poller.Remove(c.fd)
+	if c.interest != 0 {
+		// It fails only for a descriptor that is not watched, and then there is
+		// nothing to remove.
+		_ = l.poller.Remove(c.fd)
+	}
 	unix.Close(c.fd)
 	l.buffers.put(c.in)
 	l.buffers.put(c.out)

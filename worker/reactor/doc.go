@@ -18,6 +18,10 @@
 //	             ▲  ▼
 //	             Body
 //
+// What a client sent with its first packets is read and answered right after the
+// accept. Only a connection that stays open after that is registered with the
+// poller: a short one costs accept, read, write and close.
+//
 // Header, Idle, Body and Close are the [Phase] that the handler answered last.
 // They tell which deadline applies and what a drain may end. Lingering is the
 // time in which a closed connection throws away what its client still sends:

@@ -60,13 +60,14 @@ func (c *conn) room() []byte {
 func (c *conn) execute(in []byte) {
 	l := c.loop // c may be closed by the time the output goes back
 	out := l.output[:0]
-	c.more = true
+	c.more, l.handling = true, true
 	for n := 0; c.more && n < messagesPerTurnMax && len(out) < outputPerTurnMax; n++ {
 		var consumed int
 		consumed, out = c.handle(in, out)
 		in = in[consumed:]
 		c.more = consumed > 0 && len(in) > 0 && c.phase != Close
 	}
+	l.handling = false
 	if !c.more && len(in) >= l.config.MaxInput {
 		c.phase = Close // the handler wants more than it may have
 	}

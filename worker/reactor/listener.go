@@ -66,35 +66,26 @@ func (ls *listener) serve() {
 
 // accept takes up to limit connections and returns how the last attempt ended.
 func (ls *listener) accept(limit int) acceptClass {
-	class, accepted := acceptDone, 0
+	class := acceptDone
 	for i := 0; i < limit && (class == acceptDone || class == acceptNext); i++ {
-		if class = ls.acceptOne(); class == acceptDone {
-			accepted++
-		}
-	}
-	if accepted > 0 {
-		ls.count(accepted)
+		class = ls.acceptOne()
 	}
 	return class
 }
 
-func (ls *listener) count(accepted int) {
-	ls.loop.config.Accepted(accepted)
-	if ls.sibling != nil {
-		ls.loop.config.Helped(accepted)
-	}
-}
-
+// acceptOne counts the connection BEFORE it is opened, which lets a handler run:
+// that may block, or let go of this very socket.
 func (ls *listener) acceptOne() acceptClass {
 	fd, err := accept(ls.fd)
 	if err == nil {
+		ls.owed--
+		ls.count()
 		err = ls.loop.open(fd)
 	}
 	class := classifyAccept(err)
 	switch class {
 	case acceptDone:
 		ls.trouble, ls.loop.short = false, false
-		ls.owed--
 	case acceptLater:
 		ls.pause(err)
 	case acceptNever:
@@ -106,11 +97,21 @@ func (ls *listener) acceptOne() acceptClass {
 	return class
 }
 
+func (ls *listener) count() {
+	ls.loop.config.Accepted(1)
+	if ls.sibling != nil {
+		ls.loop.config.Helped(1)
+	}
+}
+
 // pause takes the socket out of the poller for a while: out of descriptors it
 // would stay readable and keep the loop spinning. Connections wait in the
 // queue meanwhile, or siblings take them. One pause after the other is
 // reported once, and so is one shortage that all sockets meet.
 func (ls *listener) pause(err error) {
+	if ls.gone { // a handler of the connection just accepted has let go of it
+		return
+	}
 	l := ls.loop
 	if !ls.trouble && !l.short {
 		l.short = true

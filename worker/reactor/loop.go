@@ -36,6 +36,8 @@ type Loop struct {
 	again     []Token // connections that ask for a turn without an event
 	lastAgain []Token // those of this turn: one list is read while the other grows
 	counted   int     // open connections, as last told
+	handling  bool    // a handler runs
+	refused   error   // why the poller did not take the connection opened last; nil: it did, or was not asked
 
 	input     []byte // where is read to on behalf of connections without a buffer
 	output    []byte // where answers gather before they are sent

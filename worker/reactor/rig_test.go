@@ -46,6 +46,16 @@ type rigPoller struct {
 	invented []Token
 	last     int // events of the last Wait
 	wakes    int
+	added    int
+	full     error // why it takes no connections; nil: it does
+}
+
+func (p *rigPoller) Add(fd int, token Token, interest Interest) error {
+	if p.full != nil && interest&Exclusive == 0 {
+		return p.full
+	}
+	p.added++
+	return p.Poller.Add(fd, token, interest)
 }
 
 func (p *rigPoller) Wake() error {
