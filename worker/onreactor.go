@@ -17,6 +17,7 @@ func newReactor(c engineConfig) (engine, error) {
 		IdleTimeout:   c.settings.IdleTimeout,
 		HeaderTimeout: c.settings.HeaderTimeout,
 		BodyTimeout:   c.settings.BodyTimeout,
+		ClientFirst:   c.settings.App != appEcho, // in HTTP; who knows what is echoed to
 		Bell:          c.bell,
 		Beat:          c.board.Beat,
 		Accepted:      c.accepted,

@@ -59,6 +59,7 @@ func TestDrainWaitsForFirstRequest(t *testing.T) {
 	t.Parallel()
 	r := serve(t, Config{})
 	c := r.dial(t)
+	until(t, "it is accepted", func() bool { return r.accepted.Load() == 1 })
 	r.drain(t)
 	c.write(get)
 	c.expectLast(200, mirrored)
@@ -78,11 +79,13 @@ func TestDrainEmptiesTheQueues(t *testing.T) {
 		must(t, err)
 		conns = append(conns, r.dial(t), newClient(t, c))
 	}
+	for _, c := range conns {
+		c.write(get) // or it might not have come to the queue yet
+	}
 	r.Drain(0, func() { close(r.leftC) })
 	r.run(t)
 	r.left(t)
 	for _, c := range conns {
-		c.write(get)
 		c.expectLast(200, mirrored)
 	}
 	r.wait(t)

@@ -42,6 +42,7 @@ func New(config Config) (*Engine, error) {
 	var err error
 	e.loop, err = reactor.New(reactor.Config{
 		Taker:       e.intake,
+		ClientFirst: true, // in HTTP
 		Bell:        config.Bell,
 		Beat:        config.Beat,
 		Accepted:    config.Accepted,

@@ -79,6 +79,9 @@ func TestDrainEmptiesSiblingsToo(t *testing.T) {
 	for range 20 {
 		conns = append(conns, r.dial(t), dialTo(t, address))
 	}
+	for _, c := range conns {
+		c.write(get) // or it might not have come to the queue yet
+	}
 	helped := make(chan struct{})
 	must(t, r.Help(neighbour, []int{theirs}, func() { close(helped) }))
 	r.Drain(0, func() {
@@ -92,7 +95,6 @@ func TestDrainEmptiesSiblingsToo(t *testing.T) {
 	r.run(t)
 	r.left(t)
 	for _, c := range conns {
-		c.write(get)
 		c.expectLast(200, mirrored)
 	}
 	r.wait(t)

@@ -42,6 +42,13 @@ type Config struct {
 	// longest message that its handler may want to see whole. 0: 64 KiB.
 	MaxInput int
 
+	// ClientFirst says that in this protocol the client speaks first. Connections
+	// then come to accept with what it has said (TCP_DEFER_ACCEPT, tcp(7)), which
+	// spares most of them the poller; one that says nothing comes a second later,
+	// and HeaderTimeout counts from there. It is set on TCP sockets of our own, and
+	// for everybody who holds them. false: they come at once.
+	ClientFirst bool
+
 	// Bell is a descriptor that calls this loop and others, usually an eventfd(2):
 	// every write to it makes each of them look into all the queues that it
 	// watches. It is the caller's until Run has returned, and never read. 0: none.

@@ -34,13 +34,16 @@ func newQueues() queues { return queues{siblings: map[int]*sibling{}, bell: noBe
 // Listen adds a listening socket. The descriptor stays the caller's, who keeps
 // it open until Run has returned, or left was called (see Drain). It is made
 // non-blocking if it is not: that belongs to the open file, so every other
-// holder sees it. Errors: fd is no listening socket; os.ErrClosed while
+// holder sees it (likewise Config.ClientFirst). Errors: fd is no listening socket; os.ErrClosed while
 // draining; what the kernel refuses.
 func (l *Loop) Listen(fd int) error {
 	if l.drain.begun {
 		return fmt.Errorf("listen on fd %d: the loop drains: %w", fd, os.ErrClosed)
 	}
 	_, err := l.addListener(fd, nil)
+	if err == nil && l.config.ClientFirst {
+		deferAccept(fd)
+	}
 	return err
 }
 

@@ -63,6 +63,13 @@ func prepareListener(fd int) error {
 	return os.NewSyscallError("fcntl O_NONBLOCK", unix.SetNonblock(fd, true))
 }
 
+// deferAccept has the kernel keep a connection among the handshakes until its
+// client has sent something. The least that can be asked for is one retransmission
+// of our SYN-ACK: that comes after a second, and the next sign of a silent client
+// completes the handshake. Other families refuse it and need none: there a
+// connection costs no packet that could wait for its first bytes.
+func deferAccept(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1) }
+
 // queueLength is the number of connections that wait to be accepted. For a
 // listening TCP socket tcpi_unacked holds it (tcp_get_info() in Linux's
 // net/ipv4/tcp.c).
