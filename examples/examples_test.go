@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,27 +23,25 @@ type example struct {
 	program string // that must be installed, with the package that has it
 	pkg     string
 	command []string
-	rate    int // of new connections a second that it must bear
+	rate    int      // of new connections a second that it must bear
+	flags   []string // of prefork
 }
 
 var examples = map[string]example{
-	"python sync":       {"python3", "python3", []string{"python3", "python/sync.py"}, 200},
-	"python threaded":   {"python3", "python3", []string{"python3", "python/threaded.py"}, 200},
-	"python coroutines": {"python3", "python3", []string{"python3", "python/coroutines.py"}, 200},
-	"node":              {"node", "nodejs", []string{"node", "node/hello.js"}, 200},
-	"sh":                {"perl", "perl", []string{"sh/worker.sh"}, 20},
+	"python sync":       {"python3", "python3", []string{"python3", "python/sync.py"}, 200, nil},
+	"python threaded":   {"python3", "python3", []string{"python3", "python/threaded.py"}, 200, nil},
+	"python coroutines": {"python3", "python3", []string{"python3", "python/coroutines.py"}, 200, nil},
+	"python helping":    {"python3", "python3", []string{"python3", "python/helping.py"}, 200, []string{"--sibling-fds"}},
+	"node":              {"node", "nodejs", []string{"node", "node/hello.js"}, 200, nil},
+	"sh":                {"perl", "perl", []string{"sh/worker.sh"}, 20, nil},
 }
 
 // TestExamplesReload: four reloads under new connections lose none.
 func TestExamplesReload(t *testing.T) {
 	for name, e := range examples {
 		t.Run(name, func(t *testing.T) {
-			if _, err := exec.LookPath(e.program); err != nil {
-				t.Skipf("%s is not installed (Debian package %s)", e.program, e.pkg)
-			}
 			const reloads = 4
-			m := testproc.Prefork(t, append([]string{"--workers", "4", "--"}, e.absolute(t)...)...)
-			st := m.AwaitState(t, "serving")
+			m, st := e.start(t, 4)
 			before := st.Ready()
 			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: 2 * reloads * time.Second})
 			for n := 1; n <= reloads; n++ {
@@ -62,6 +62,63 @@ func TestExamplesReload(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExamplesShrinkAndGrow: from four workers to one and back under new connections,
+// again and again, loses none. A program that has one socket empties it itself.
+func TestExamplesShrinkAndGrow(t *testing.T) {
+	for _, name := range []string{"python sync", "python helping", "sh"} {
+		t.Run(name, func(t *testing.T) {
+			const rounds = 3
+			e := examples[name]
+			m, st := e.start(t, 4)
+			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: 2 * rounds * time.Second})
+			for n := 1; n <= rounds; n++ {
+				loadtest.Await(t, g, n*e.rate)
+				for _, workers := range []string{"1", "4"} {
+					if result := m.Run(t, "scale", workers); result.Code != 0 {
+						t.Fatalf("scale %s: %s", workers, result)
+					}
+				}
+			}
+			r := loadtest.Finish(t, g)
+			t.Logf("%d scheduled, %d answered, %d lost, p99 %v, slots %v", r.Scheduled, r.Answered, r.Lost(), r.Latency.P99, r.BySlot)
+		})
+	}
+}
+
+// TestHelpingExample: with one of three workers stopped, a third of the connections
+// come to its socket, and its siblings serve them.
+func TestHelpingExample(t *testing.T) {
+	const rate = 50
+	m, st := examples["python helping"].start(t, 3)
+	stopped := st.Ready()[1].PID
+	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(stopped, syscall.SIGCONT) }) // or the stop would wait for it
+	r := loadtest.Finish(t, loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate, Duration: 2 * time.Second, Timeout: 5 * time.Second}))
+	t.Logf("%d scheduled, %d answered, p50 %v, p99 %v, slots %v", r.Scheduled, r.Answered, r.Latency.P50, r.Latency.P99, r.BySlot)
+	if r.BySlot[0] == 0 || r.BySlot[2] == 0 {
+		t.Errorf("one of the siblings has nothing to do: %v", r.BySlot)
+	}
+	if r.ByPID[stopped] > 0 || r.Answered != r.Scheduled {
+		t.Errorf("%d of %d were answered, %d by the worker that was stopped", r.Answered, r.Scheduled, r.ByPID[stopped])
+	}
+	if got := m.Status(t); got.Helpers != 2 {
+		t.Errorf("helpers is %d, want 2", got.Helpers)
+	}
+}
+
+// start starts prefork with so many workers and waits until all of them serve.
+func (e example) start(t *testing.T, workers int) (*testproc.Master, testproc.Status) {
+	t.Helper()
+	if _, err := exec.LookPath(e.program); err != nil {
+		t.Skipf("%s is not installed (Debian package %s)", e.program, e.pkg)
+	}
+	args := slices.Concat([]string{"--workers", strconv.Itoa(workers)}, e.flags, []string{"--"}, e.absolute(t))
+	m := testproc.Prefork(t, args...)
+	return m, m.AwaitState(t, "serving")
 }
 
 // absolute is the command with the paths of this folder: a master may run anywhere.

@@ -19,6 +19,12 @@ def listeners():
     return [socket.socket(fileno=3 + n) for n in range(int(os.environ["LISTEN_FDS"]))]
 
 
+def siblings():
+    """Return the siblings' sockets, those of the next slot first (--sibling-fds)."""
+    numbers = os.environ.get("PREFORK_SIBLING_FDS", "")
+    return [socket.socket(fileno=int(n)) for n in numbers.split(",") if n]
+
+
 def notify(message):
     """Tell the master something: READY=1, STATUS=…, WATCHDOG=1, STOPPING=1."""
     path = os.environ.get("NOTIFY_SOCKET")
