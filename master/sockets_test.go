@@ -158,11 +158,18 @@ func TestNewSlotsGetNothingBeforeTheyServe(t *testing.T) {
 	s := mustOpenSockets(t, 1, cfg)
 	mustDo(t, s.grow(1, cfg, 4))
 	mustDo(t, s.apply())
+	if !s.steered() {
+		t.Error("no program keeps connections from the new slots")
+	}
 	for range 50 {
 		mustDial(t, s.addresses()[0])
 	}
 	if got := acceptAll(s, 1, 0); got != 50 {
 		t.Errorf("%d of 50 connections came to the slot that serves", got)
+	}
+	mustServeAll(t, s, 1, 4)
+	if s.steered() {
+		t.Error("a program chooses where all serve")
 	}
 }
 

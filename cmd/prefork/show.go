@@ -74,10 +74,10 @@ func printStatus(w io.Writer, st control.Status) error {
 
 func printWorkers(w io.Writer, workers []control.WorkerStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "WORKER\tSTATE\tPID\tGENERATION\tAGE\tREQUESTS\tCONNS\tQUEUE\tRSS\tCPU\tRESTARTS\t")
+	fmt.Fprintln(t, "WORKER\tSTATE\tPID\tGENERATION\tAGE\tREQUESTS\tHELPED\tCONNS\tQUEUE\tRSS\tCPU\tRESTARTS\t")
 	for _, w := range workers {
-		fmt.Fprintf(t, "%d/%d\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\t%s\t%d\t\n", w.Slot, w.Incarnation, stateText(w), pidText(w.PID),
-			w.Generation, age(w.AgeSeconds), w.Requests, w.Connections, w.AcceptQueue, mebibytes(w.RSSBytes), age(w.CPUSeconds), w.Restarts)
+		fmt.Fprintf(t, "%d/%d\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t\n", w.Slot, w.Incarnation, stateText(w), pidText(w.PID),
+			w.Generation, age(w.AgeSeconds), w.Requests, w.Helped, w.Connections, w.AcceptQueue, mebibytes(w.RSSBytes), age(w.CPUSeconds), w.Restarts)
 	}
 	return t.Flush()
 }
