@@ -51,6 +51,8 @@ func (h *HTTP) refuse(out []byte, v verdict) []byte {
 		response.SetBodyString(fmt.Sprintf("request header too large: the limit is %d bytes\n", h.limits.header))
 	case bodyTooLarge:
 		response.SetBodyString(fmt.Sprintf("request body too large: the limit is %d bytes\n", h.limits.body))
+	case expectationFailed:
+		response.SetBodyString("expectation failed: 100-continue is the only one that can be met\n")
 	default:
 		response.SetBodyString("bad request: this is not a well-formed HTTP/1 request\n")
 	}

@@ -14,7 +14,11 @@
 // header, the announced length, the last chunk. What the bytes mean is decided
 // by fasthttp alone, and when the two disagree about where a message ends the
 // answer is 400 and the connection closes: such disagreements are what request
-// smuggling is made of.
+// smuggling is made of. For the same reason strict.go refuses what others on the
+// way may read differently. The measure is net/http's server: what it refuses, we
+// refuse; what both accept, both understand alike. testdata/conformance has the
+// cases and the list of those where we are stricter, and FuzzAgainstNetHTTP looks
+// for more.
 //
 // It promises that the answers do not depend on how the network cut the
 // requests; that a message is bounded in size; that a connection between two

@@ -12,11 +12,12 @@ import (
 type verdict int
 
 const (
-	incomplete     verdict = 0
-	complete       verdict = 1
-	badRequest     verdict = fasthttp.StatusBadRequest
-	bodyTooLarge   verdict = fasthttp.StatusRequestEntityTooLarge
-	headerTooLarge verdict = fasthttp.StatusRequestHeaderFieldsTooLarge
+	incomplete        verdict = 0
+	complete          verdict = 1
+	badRequest        verdict = fasthttp.StatusBadRequest
+	bodyTooLarge      verdict = fasthttp.StatusRequestEntityTooLarge
+	expectationFailed verdict = fasthttp.StatusExpectationFailed
+	headerTooLarge    verdict = fasthttp.StatusRequestHeaderFieldsTooLarge
 )
 
 // Body lengths that are none, in fasthttp's notation (see
@@ -26,9 +27,19 @@ const (
 	noBody  = -2
 )
 
-// chunkLineMax bounds the line that announces a chunk, in bytes. It holds a
-// number; extensions are allowed and mean nothing to us.
-const chunkLineMax = 256
+const (
+	// chunkLineMax bounds the line that announces a chunk, in bytes. It holds a
+	// number; extensions are allowed and mean nothing to us.
+	chunkLineMax = 256
+	// chunkLineUsual is what the line may take without being counted, and twice the
+	// chunk's data besides. What is more counts up to excessMax in all, as in
+	// net/http: extensions can hide a lot in a message of few data.
+	chunkLineUsual = 16
+	excessMax      = 16 << 10
+	// trailerMax bounds the trailer with its blank line, in bytes, if the limit of a
+	// header does not. It is net/http's.
+	trailerMax = 4 << 10
+)
 
 var (
 	lineEnd   = []byte("\r\n")
@@ -37,7 +48,7 @@ var (
 
 // limits bound a message, in bytes.
 type limits struct {
-	header int // request line and fields; trailer fields once more
+	header int // request line and fields
 	body   int // decoded
 }
 
@@ -46,26 +57,27 @@ type limits struct {
 // message, however small its pieces. It looks at framing only; what it takes
 // for a message, fasthttp must take for the same message.
 type frame struct {
-	searched int // input before this holds no end of the header
+	searched int // input before this holds no end of the header; later, none of the message
 	header   int // length of the header with its blank line; 0: not known yet
 	length   int // of the body: bytes, chunked or noBody
-	walked   int // chunked: where the first chunk begins that is not complete
-	data     int // chunked: bytes in the chunks before that
+	data     int // chunked: bytes in the complete chunks
+	excess   int // chunked: what their lines take beyond what is usual
 	end      int // length of the whole message, once complete
 }
 
-// findHeader looks for the blank line that ends the header. Empty lines
-// before the request line are part of it (RFC 9112, section 2.2, lets a server
-// ignore them), and count.
+// findHeader looks for the blank line that ends the header. A message does not
+// begin with an empty line.
 func (f *frame) findHeader(in []byte, limit limits) verdict {
+	if in[0] == '\r' || in[0] == '\n' {
+		return badRequest
+	}
 	window := in[:min(len(in), limit.header)]
-	from := firstText(window, f.searched)
-	if i := bytes.Index(window[from:], blankLine); i >= 0 {
-		f.header = from + i + len(blankLine)
+	if i := bytes.Index(window[f.searched:], blankLine); i >= 0 {
+		f.header = f.searched + i + len(blankLine)
 		return complete
 	}
 	// The blank line may have begun in the last three bytes.
-	f.searched = max(from, len(window)-len(blankLine)+1)
+	f.searched = max(f.searched, len(window)-len(blankLine)+1)
 	if len(window) == limit.header {
 		return headerTooLarge
 	}
@@ -77,7 +89,7 @@ func (f *frame) expectBody(length int, limit limits) verdict {
 	if length > limit.body {
 		return bodyTooLarge
 	}
-	f.length, f.walked = length, f.header
+	f.length, f.searched = length, f.header
 	return complete
 }
 
@@ -96,45 +108,55 @@ func (f *frame) findEnd(in []byte, limit limits) verdict {
 // walkChunks hops from chunk to chunk without looking at the data.
 func (f *frame) walkChunks(in []byte, limit limits) verdict {
 	for {
-		size, line, v := chunkSize(in[f.walked:])
+		size, line, v := chunkSize(in[f.searched:])
 		if v != complete {
 			return v
 		}
+		excess := f.excess + max(0, line-chunkLineUsual-2*size)
+		if excess > excessMax {
+			return badRequest
+		}
 		if size == 0 {
-			return f.findTrailerEnd(in, f.walked+line-len(lineEnd), limit)
+			return f.findTrailerEnd(in, f.searched+line, limit)
 		}
 		if f.data+size > limit.body {
 			return bodyTooLarge
 		}
-		end := f.walked + line + size
+		end := f.searched + line + size
 		if len(in) < end+len(lineEnd) {
 			return incomplete
 		}
 		if !bytes.HasPrefix(in[end:], lineEnd) {
 			return badRequest
 		}
-		f.walked, f.data = end+len(lineEnd), f.data+size
+		f.searched, f.data, f.excess = end+len(lineEnd), f.data+size, excess
 		// Chunks of one byte each would make us keep six times what counts.
-		if framing := f.walked - f.header - f.data; framing > limit.framing() {
+		if framing := f.searched - f.header - f.data; framing > limit.framing() {
 			return bodyTooLarge
 		}
 	}
 }
 
-// findTrailerEnd looks for the blank line after the last chunk and its trailer
-// fields. last is where the last chunk's line ends: without fields the blank
-// line begins there.
-func (f *frame) findTrailerEnd(in []byte, last int, limit limits) verdict {
-	window := in[last:min(len(in), last+limit.header)]
-	if i := bytes.Index(window, blankLine); i >= 0 {
-		f.end = last + i + len(blankLine)
+// findTrailerEnd looks for the blank line after the trailer fields, which begin
+// where the line of the last chunk ends. Once complete, searched is there.
+func (f *frame) findTrailerEnd(in []byte, begin int, limit limits) verdict {
+	window := in[begin:min(len(in), begin+limit.trailer())]
+	if bytes.HasPrefix(window, lineEnd) {
+		f.searched, f.end = begin, begin+len(lineEnd)
 		return complete
 	}
-	if len(window) == limit.header {
+	if i := bytes.Index(window, blankLine); i >= 0 {
+		f.searched, f.end = begin, begin+i+len(blankLine)
+		return complete
+	}
+	if len(window) == limit.trailer() {
 		return headerTooLarge
 	}
 	return incomplete
 }
+
+// trailer bounds the trailer fields of a chunked body.
+func (limit limits) trailer() int { return min(limit.header, trailerMax) }
 
 // framing bounds what a chunked body may take beside its data.
 func (limit limits) framing() int { return limit.body + limit.header }
@@ -142,7 +164,7 @@ func (limit limits) framing() int { return limit.body + limit.header }
 // message is the length that no message reaches which is still incomplete:
 // header, data, framing, the line and the end of one more chunk, trailer.
 func (limit limits) message() int {
-	return limit.header + limit.body + limit.framing() + chunkLineMax + 2*len(lineEnd) + limit.header
+	return limit.header + limit.body + limit.framing() + chunkLineMax + 2*len(lineEnd) + limit.trailer()
 }
 
 // chunkSize reads the line that announces a chunk and returns the chunk's size
@@ -165,10 +187,4 @@ func chunkSize(in []byte) (size, line int, v verdict) {
 		return 0, 0, badRequest
 	}
 	return int(announced), n + len(lineEnd), complete
-}
-
-// firstText is the first position at or after from that is not in the empty
-// lines at the very beginning.
-func firstText(in []byte, from int) int {
-	return max(from, len(in)-len(bytes.TrimLeft(in, "\r\n")))
 }

@@ -10,28 +10,11 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-var httpSeeds = []string{
-	"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-	"\r\n\nGET / HTTP/1.0\r\n\r\n",
-	"GET / HTTP/1.1\nHost: a\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-	"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nrest",
-	"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-	"POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nxy",
-	"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1;x\r\nd\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-	"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\nGET / HTTP/1.1\r\n\r\n",
-	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
-	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-	"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nCONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
-	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-	"\x16\x03\x01\x02\x00\x01\x00",
-}
-
 // FuzzHTTPSplit: however the network cuts the input, the answers are the same
 // as when it comes at once.
 func FuzzHTTPSplit(f *testing.F) {
-	for _, seed := range httpSeeds {
-		f.Add(seed, uint16(7))
+	for _, c := range readCases(f) {
+		f.Add(c.input, uint16(7))
 	}
 	// Small limits, so that the fuzzer meets them.
 	config := HTTPConfig{MaxHeader: 256, MaxBody: 64}
@@ -67,8 +50,8 @@ func compare(t *testing.T, how string, got, want *conversation) {
 // reading the same bytes as a stream, would not see. It may see fewer, because
 // we refuse what is ambiguous.
 func FuzzHTTPAgainstStream(f *testing.F) {
-	for _, seed := range httpSeeds {
-		f.Add(seed)
+	for _, c := range readCases(f) {
+		f.Add(c.input)
 	}
 	f.Fuzz(func(t *testing.T, input string) {
 		var got []string
@@ -102,18 +85,6 @@ func streamedRequests(input string) []string {
 		requests = append(requests, describe(&request))
 		if last {
 			return requests
-		}
-	}
-}
-
-// Every seed, cut at every place: what the fuzzer does at random, always.
-func TestHTTPSplitEverywhere(t *testing.T) {
-	t.Parallel()
-	config := HTTPConfig{MaxHeader: 256, MaxBody: 64}
-	for _, seed := range append(httpSeeds, strings.Repeat("x", 300), strings.Repeat("\r\n", 150)) {
-		whole := converse(t, config).feed(seed)
-		for cut := range len(seed) {
-			compare(t, "in two pieces", converse(t, config).feed(seed[:cut]).feed(seed[cut:]), whole)
 		}
 	}
 }

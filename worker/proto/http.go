@@ -86,11 +86,28 @@ func (h *HTTP) MaxInput() int { return h.limits.message() }
 type httpConn struct {
 	http  *HTTP
 	frame frame
+	// afterPost: an empty line may follow.
+	afterPost bool
 }
 
 // Handle implements reactor.Handler: it answers the first message of in, once
 // it is there as a whole.
 func (c *httpConn) Handle(in, out []byte) (consumed int, output []byte, next reactor.Phase) {
+	if c.afterPost {
+		// Browsers of old ended a form with an empty line more than they had
+		// announced (RFC 9112, section 2.2).
+		if len(in) == 1 && in[0] == lineEnd[0] {
+			return 0, out, reactor.Header
+		}
+		c.afterPost = false
+		if bytes.HasPrefix(in, lineEnd) {
+			return len(lineEnd), out, reactor.Idle
+		}
+	}
+	return c.handle(in, out)
+}
+
+func (c *httpConn) handle(in, out []byte) (consumed int, output []byte, next reactor.Phase) {
 	h := c.http
 	begun := c.frame.header > 0 // by an earlier call
 	v := complete
@@ -111,6 +128,7 @@ func (c *httpConn) Handle(in, out []byte) (consumed int, output []byte, next rea
 		return 0, h.refuse(out, v), reactor.Close
 	}
 	consumed, c.frame = c.frame.end, frame{}
+	c.afterPost = h.ctx.IsPost() // BEFORE the application can change it
 	output, next = h.answer(out, len(in) > consumed)
 	return consumed, output, next
 }
@@ -141,6 +159,11 @@ func (c *httpConn) finish(in []byte, again bool) verdict {
 			return v
 		}
 	}
+	if c.frame.length == chunked {
+		if found, ok := readFields(in[c.frame.searched:c.frame.end]); !ok || found != (fields{}) {
+			return badRequest
+		}
+	}
 	return h.readBody(in[c.frame.header:c.frame.end])
 }
 
@@ -154,8 +177,11 @@ func (h *HTTP) readHeader(block []byte) verdict {
 	if err := request.Header.Read(h.reader); err != nil || h.unread() > 0 {
 		return badRequest
 	}
-	if hasTwoLengths(&request.Header) {
+	if !isPlain(&request.Header, block) {
 		return badRequest
+	}
+	if expect := request.Header.Peek(fasthttp.HeaderExpect); len(expect) > 0 && !bytes.EqualFold(expect, []byte("100-continue")) {
+		return expectationFailed
 	}
 	if err := h.target.Parse(request.Header.Host(), request.Header.RequestURI()); err != nil {
 		return badRequest
@@ -180,19 +206,3 @@ func (h *HTTP) read(data []byte) {
 }
 
 func (h *HTTP) unread() int { return h.reader.Buffered() + h.source.Len() }
-
-// hasTwoLengths says whether a request announces its length in both ways,
-// which is how requests are smuggled past a proxy (RFC 9112, section 6.3).
-// fasthttp would believe the chunks and close after the answer.
-func hasTwoLengths(header *fasthttp.RequestHeader) bool {
-	if header.ContentLength() == noBody {
-		return false
-	}
-	contentLength, transferEncoding := false, false
-	for line := range bytes.Lines(header.RawHeaders()) {
-		name, _, _ := bytes.Cut(line, []byte(":"))
-		contentLength = contentLength || bytes.EqualFold(name, []byte(fasthttp.HeaderContentLength))
-		transferEncoding = transferEncoding || bytes.EqualFold(name, []byte(fasthttp.HeaderTransferEncoding))
-	}
-	return contentLength && transferEncoding
-}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/valyala/fasthttp"
+	"pgregory.net/rapid"
 
 	"prefork/worker/reactor"
 )
@@ -18,7 +19,7 @@ func mirror(ctx *fasthttp.RequestCtx) {
 // conversation is a handler with a client's end: it does what the reactor
 // does with a connection.
 type conversation struct {
-	t       testing.TB
+	t       rapid.TB // of the tests, the fuzzer or rapid
 	handler reactor.Handler
 	limit   int
 	in      []byte
@@ -26,11 +27,15 @@ type conversation struct {
 	phase   reactor.Phase
 }
 
-func converse(t testing.TB, config HTTPConfig) *conversation {
+func converse(t rapid.TB, config HTTPConfig) *conversation {
 	if config.App == nil {
 		config.App = mirror
 	}
-	h := NewHTTP(config)
+	return converseWith(t, NewHTTP(config))
+}
+
+// converseWith is one more connection of h.
+func converseWith(t rapid.TB, h *HTTP) *conversation {
 	return &conversation{t: t, handler: h.NewHandler(), limit: h.MaxInput(), phase: reactor.Header}
 }
 
@@ -96,9 +101,12 @@ func TestHTTPStatus(t *testing.T) {
 		rest     string // what stays unread
 	}{
 		{name: "get", input: "GET / HTTP/1.1\r\n" + host + "\r\n", statuses: "200", phase: reactor.Idle},
-		{name: "empty lines first", input: "\r\n\n\r\nGET / HTTP/1.1\r\n" + host + "\r\n", statuses: "200", phase: reactor.Idle},
+		{name: "empty line first", input: "\r\nGET / HTTP/1.1\r\n" + host + "\r\n", statuses: "400", phase: reactor.Close, rest: all},
+		{name: "empty line after a form", input: "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\n\r\na\r\nGET / HTTP/1.1\r\n" + host + "\r\n", statuses: "200 200", phase: reactor.Idle},
+		{name: "half an empty line after a form", input: "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\n\r\na\r", statuses: "200", phase: reactor.Header, rest: "\r"},
+		{name: "two empty lines after a form", input: "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\n\r\na\r\n\r\n", statuses: "200 400", phase: reactor.Close, rest: "\r\n"},
 		{name: "half a header", input: "GET / HTTP/1.1\r\n" + host, phase: reactor.Header, rest: all},
-		{name: "only empty lines", input: "\r\n\r\n", phase: reactor.Header, rest: all},
+		{name: "only empty lines", input: "\r\n\r\n", statuses: "400", phase: reactor.Close, rest: all},
 		{name: "pipelined", input: strings.Repeat("GET / HTTP/1.1\r\n"+host+"\r\n", 3), statuses: "200 200 200", phase: reactor.Idle},
 		{name: "one and a half", input: "GET / HTTP/1.1\r\n" + host + "\r\nGET", statuses: "200", phase: reactor.Header, rest: "GET"},
 		{name: "asked to close", input: "GET / HTTP/1.1\r\n" + host + "Connection: close\r\n\r\nGET", statuses: "200", phase: reactor.Close, rest: "GET"},
@@ -131,7 +139,7 @@ func TestHTTPStatus(t *testing.T) {
 		{name: "header at the limit", input: "GET / HTTP/1.1\r\n" + host + "X: " + long[:200-16-9-3-4] + "\r\n\r\n", statuses: "200", phase: reactor.Idle},
 		{name: "header beyond the limit", input: "GET / HTTP/1.1\r\n" + host + "X: " + long[:200-16-9-3-3] + "\r\n\r\n", statuses: "431", phase: reactor.Close, rest: all},
 		{name: "endless header", input: "GET /" + long, statuses: "431", phase: reactor.Close, rest: all},
-		{name: "endless empty lines", input: strings.Repeat("\r\n", 101), statuses: "431", phase: reactor.Close, rest: all},
+		{name: "endless empty lines", input: strings.Repeat("\r\n", 101), statuses: "400", phase: reactor.Close, rest: all},
 
 		{name: "garbage", input: "\x16\x03\x01\r\n\r\n", statuses: "400", phase: reactor.Close, rest: all},
 		{name: "http/2 preface", input: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", statuses: "400", phase: reactor.Close, rest: all},
@@ -208,8 +216,7 @@ func TestHTTPForgetsTheLastRequest(t *testing.T) {
 func TestHTTPConnectionsDoNotMix(t *testing.T) {
 	t.Parallel()
 	h := NewHTTP(HTTPConfig{App: mirror})
-	slow := &conversation{t: t, handler: h.NewHandler(), limit: h.MaxInput(), phase: reactor.Header}
-	quick := &conversation{t: t, handler: h.NewHandler(), limit: h.MaxInput(), phase: reactor.Header}
+	slow, quick := converseWith(t, h), converseWith(t, h)
 	slow.feed("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab")
 	quick.feed("PUT /quick HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
 	slow.feed("c")

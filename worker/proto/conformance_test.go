@@ -1,0 +1,204 @@
+package proto
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// afterwards is sent behind every stream once more: who sees it has the same idea
+// of where the message before it ended.
+const afterwards = "GET /afterwards HTTP/1.1\r\nHost: afterwards\r\n\r\n"
+
+// FuzzAgainstNetHTTP: our application sees no request that net/http's would not
+// see, and each as net/http's would: method, target, fields, body, and where the
+// next one begins. It may see fewer, see testdata/conformance/stricter.txt.
+func FuzzAgainstNetHTTP(f *testing.F) {
+	for _, c := range readCases(f) {
+		f.Add(c.input)
+	}
+	f.Fuzz(func(t *testing.T, input string) {
+		if len(input) > 64<<10 {
+			return // net/http waits before it closes on a header beyond its limit
+		}
+		checkAgainstNetHTTP(t, input)
+		checkAgainstNetHTTP(t, input+afterwards)
+	})
+}
+
+// checkAgainstNetHTTP returns what both have made of input.
+func checkAgainstNetHTTP(t rapid.TB, input string) (ours, theirs understood) {
+	t.Helper()
+	ours, theirs = byUs(t, input), byNetHTTP(t, input)
+	for i, got := range ours.requests {
+		if i == len(theirs.requests) {
+			t.Fatalf("input %q\nwe accept %s\nnet/http does not, it answers\n%s", input, got, theirs.out)
+		}
+		if want := theirs.requests[i]; got != want {
+			t.Fatalf("input %q\ngot  %s\nwant %s", input, got, want)
+		}
+	}
+	return ours, theirs
+}
+
+// TestAgainstNetHTTPShuffled builds streams of the lines of all cases: a mutation of
+// bytes seldom gets as far as the second request.
+func TestAgainstNetHTTPShuffled(t *testing.T) {
+	t.Parallel()
+	heads, fields, rest := lines(t)
+	rapid.Check(t, func(r *rapid.T) {
+		var input strings.Builder
+		for range rapid.IntRange(1, 3).Draw(r, "requests") {
+			input.WriteString(rapid.SampledFrom(heads).Draw(r, "head"))
+			for range rapid.IntRange(0, 3).Draw(r, "fields") {
+				input.WriteString(rapid.SampledFrom(fields).Draw(r, "field"))
+			}
+			input.WriteString("\r\n")
+			for range rapid.IntRange(0, 4).Draw(r, "rest") {
+				input.WriteString(rapid.SampledFrom(rest).Draw(r, "line"))
+			}
+		}
+		checkAgainstNetHTTP(r, input.String())
+		checkAgainstNetHTTP(r, input.String()+afterwards)
+	})
+}
+
+// lines takes the cases apart: request lines, each with a host, fields, and what
+// stands behind a header.
+func lines(t *testing.T) (heads, fields, rest []string) {
+	for _, c := range readCases(t) {
+		if len(c.input) > 1<<10 {
+			continue // limits are not the matter here
+		}
+		header, body, _ := strings.Cut(c.input, "\r\n\r\n")
+		for i, line := range strings.SplitAfter(header+"\r\n", "\r\n") {
+			if i == 0 {
+				heads = append(heads, line, line+"Host: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\n")
+			} else {
+				fields = append(fields, line)
+			}
+		}
+		rest = append(rest, strings.SplitAfter(body, "\r\n")...)
+	}
+	return heads, fields, rest
+}
+
+// TestStricterThanNetHTTP writes down where we refuse what net/http accepts.
+func TestStricterThanNetHTTP(t *testing.T) {
+	t.Parallel()
+	var stricter strings.Builder
+	stricter.WriteString("# Where this package refuses what net/http's server accepts, and why. Written by\n" +
+		"# TestStricterThanNetHTTP from cases.txt; a change here is a change of behaviour.\n")
+	for _, c := range readCases(t) {
+		checkAgainstNetHTTP(t, c.input)
+		ours, theirs := checkAgainstNetHTTP(t, c.input+afterwards)
+		if len(ours.requests) == len(theirs.requests) {
+			if c.why != "" {
+				t.Errorf("%s: we are no stricter than net/http; cases.txt says why we are: %s", c.name, c.why)
+			}
+			continue
+		}
+		if c.why == "" {
+			t.Errorf("%s: we are stricter than net/http, and cases.txt does not say why; we answer\n%s\nnet/http's application sees\n%s",
+				c.name, withoutDates(ours.out), strings.Join(theirs.requests, "\n"))
+		}
+		status, _, _ := strings.Cut(ours.out[max(strings.LastIndex(ours.out, "HTTP/1.1 "), 0):], "\r\n")
+		fmt.Fprintf(&stricter, "\n%s\n%s\twe %s\n\twhy %s\n", c.name, c.source, status, c.why)
+	}
+	path := filepath.Join("testdata", "conformance", "stricter.txt")
+	if *update {
+		mustWrite(t, path, stricter.String())
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("read golden file (make it with -update): %v", err)
+	}
+	if got := stricter.String(); got != string(want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestHTTPSplitEverywhere cuts every case at every place: what the fuzzer does at
+// random, always. The small limits are met by many of the cases.
+func TestHTTPSplitEverywhere(t *testing.T) {
+	t.Parallel()
+	for _, config := range []HTTPConfig{{}, {MaxHeader: 256, MaxBody: 64}} {
+		for _, c := range readCases(t) {
+			t.Run(fmt.Sprintf("%s, limit %d", c.name, config.MaxHeader), func(t *testing.T) {
+				t.Parallel()
+				splitEverywhere(t, config, c.input+afterwards)
+			})
+		}
+	}
+}
+
+func splitEverywhere(t *testing.T, config HTTPConfig, input string) {
+	config.App = mirror
+	h := NewHTTP(config)
+	whole, bytewise := converseWith(t, h).feed(input), converseWith(t, h)
+	const near = 600 // the middle of a long line is like the rest of it
+	for cut := range len(input) {
+		bytewise.feed(input[cut : cut+1])
+		if cut < near || cut > len(input)-near {
+			compare(t, "in two pieces", converseWith(t, h).feed(input[:cut]).feed(input[cut:]), whole)
+		}
+	}
+	compare(t, "byte by byte", bytewise, whole)
+}
+
+// conformanceCase is one stanza of testdata/conformance/cases.txt.
+type conformanceCase struct {
+	name, input string
+	why         string // we are stricter than net/http
+	source      string // the lines of the input, as they stand in the file
+}
+
+func readCases(t testing.TB) []conformanceCase {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", "conformance", "cases.txt"))
+	must(t, err)
+	var cases []conformanceCase
+	for line := range strings.Lines(string(content)) {
+		text, inside := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "\t")
+		switch {
+		case text == "" || text[0] == '#':
+		case !inside:
+			cases = append(cases, conformanceCase{name: text})
+		case len(cases) == 0:
+			t.Fatalf("cases.txt: no name before %s", text)
+		default:
+			must(t, cases[len(cases)-1].add(text))
+		}
+	}
+	return cases
+}
+
+// add reads one line of a stanza: a string, a string*n, or the reason.
+func (c *conformanceCase) add(text string) error {
+	if why, ok := strings.CutPrefix(text, "why "); ok {
+		c.why = why
+		return nil
+	}
+	c.source += "\t" + text + "\n"
+	quoted, err := strconv.QuotedPrefix(text)
+	if err != nil {
+		return fmt.Errorf("case %q: read %s: %w", c.name, text, err)
+	}
+	piece, err := strconv.Unquote(quoted)
+	if err != nil {
+		return fmt.Errorf("case %q: read %s: %w", c.name, text, err)
+	}
+	n := 1
+	if times, ok := strings.CutPrefix(text[len(quoted):], "*"); ok {
+		if n, err = strconv.Atoi(times); err != nil {
+			return fmt.Errorf("case %q: read %s: %w", c.name, text, err)
+		}
+	}
+	c.input += strings.Repeat(piece, n)
+	return nil
+}
