@@ -83,8 +83,9 @@ var rules = map[string]rule{
 	},
 	"worker/static": {others: []string{xsys}, why: "it knows files and http.Handler, whoever serves it"},
 	"worker/proto": {
-		ours:   []string{"worker/reactor"}, // the contract of a handler
-		others: []string{http},
+		ours: []string{"worker/reactor"}, // the contract of a handler
+		// net: fasthttp's RequestCtx has a net.Conn; ours gives addresses and does nothing.
+		others: []string{http, "net"},
 		pure:   true,
 		why:    "it knows bytes, not descriptors",
 	},

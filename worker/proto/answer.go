@@ -1,7 +1,9 @@
 package proto
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/valyala/fasthttp"
 
@@ -17,34 +19,56 @@ const continueAnswer = "HTTP/1.1 100 Continue\r\n\r\n"
 // sent even if the body is there already, so that the answers do not depend on
 // how the request was cut.
 func (h *HTTP) appendContinue(out []byte) []byte {
-	if !h.ctx.Request.MayContinue() {
+	if !h.exchange.ctx.Request.MayContinue() {
 		return out
 	}
 	return append(out, continueAnswer...)
 }
 
-// answer has the application answer the request in ctx. more says that input
-// follows this request: while draining, the connection then stays open for
-// what the client has already sent, and closes with the last of it.
-func (h *HTTP) answer(out []byte, more bool) ([]byte, reactor.Phase) {
-	request, response := &h.ctx.Request, &h.ctx.Response
-	last := request.Header.ConnectionClose() // BEFORE the application can change it
-	response.Reset()
-	h.config.App(&h.ctx)
+// answer has the application answer the request that came on the connection fd.
+// more says that input follows this request: while draining, the connection then
+// stays open for what the client has already sent, and closes with the last of it.
+func (h *HTTP) answer(fd int, out []byte, more bool) ([]byte, reactor.Phase) {
+	e := h.exchange
+	h.exchange = nil // a panic leaves it to whoever may still use it
+	e.begin(fd)
+	header := &e.ctx.Request.Header
+	last, head, http11 := header.ConnectionClose(), header.IsHead(), header.IsHTTP11() // BEFORE the application can change it
 
-	response.SkipBody = response.SkipBody || request.Header.IsHead()
+	e = h.run(e)
+	response := &e.ctx.Response
+	response.SkipBody = response.SkipBody || head
 	last = last || response.Header.ConnectionClose() || !more && h.config.Draining()
-	if !last && !request.Header.IsHTTP11() {
+	if !last && !http11 {
 		response.Header.Set(fasthttp.HeaderConnection, "keep-alive") // not the default of HTTP/1.0
 	}
-	return h.appendAnswer(out, last)
+	out, next := h.appendAnswer(response, out, last)
+	e.end()
+	h.exchange = e
+	return out, next
+}
+
+// run calls the application and returns the exchange that has the answer.
+func (h *HTTP) run(e *exchange) *exchange {
+	h.config.App(&e.ctx)
+	if e.ctx.Hijacked() {
+		panic(errHijacked)
+	}
+	timedOut := e.ctx.LastTimeoutErrorResponse()
+	if timedOut == nil {
+		return e
+	}
+	// Somebody still works on the request, who keeps the exchange.
+	fresh := newExchange(h.config.Addresses)
+	timedOut.CopyTo(&fresh.ctx.Response)
+	return fresh
 }
 
 // refuse answers a message that is no request, or one beyond the limits. The
 // connection ends with it: where the next message begins is anybody's guess.
 func (h *HTTP) refuse(out []byte, v verdict) []byte {
-	response := &h.ctx.Response
-	response.Reset()
+	e := h.exchange
+	response := &e.ctx.Response
 	response.SetStatusCode(int(v))
 	switch v {
 	case headerTooLarge:
@@ -56,14 +80,15 @@ func (h *HTTP) refuse(out []byte, v verdict) []byte {
 	default:
 		response.SetBodyString("bad request: this is not a well-formed HTTP/1 request\n")
 	}
-	out, _ = h.appendAnswer(out, true)
+	out, _ = h.appendAnswer(response, out, true)
+	e.end()
 	return out
 }
 
-// appendAnswer serialises the response in ctx. last closes the connection after it,
-// and so does a body that turns out unreadable half-way.
-func (h *HTTP) appendAnswer(out []byte, last bool) ([]byte, reactor.Phase) {
-	response := &h.ctx.Response
+// appendAnswer serialises a response. last closes the connection after it, and so
+// does a body that turns out unreadable half-way. A body that is a stream is read
+// to its end, or given up with the connection if that is too far away.
+func (h *HTTP) appendAnswer(response *fasthttp.Response, out []byte, last bool) ([]byte, reactor.Phase) {
 	if last {
 		response.SetConnectionClose()
 	}
@@ -72,23 +97,37 @@ func (h *HTTP) appendAnswer(out []byte, last bool) ([]byte, reactor.Phase) {
 	}
 	h.config.Answered()
 
-	h.sink.data = out
+	h.sink = sink{data: out, room: math.MaxInt}
+	if response.IsBodyStream() {
+		h.sink.room = h.limits.stream
+	}
 	h.writer.Reset(&h.sink)
 	err := response.Write(h.writer)
 	if err == nil {
 		err = h.writer.Flush()
 	}
-	out, h.sink.data = h.sink.data, nil
+	out, h.sink = h.sink.data, sink{}
+	if errors.Is(err, errNoRoom) {
+		panic(fmt.Errorf("the stream of an answer is longer than %d bytes, and the loop sends an answer when it is whole", h.limits.stream))
+	}
 	if last || err != nil {
 		return out, reactor.Close
 	}
 	return out, reactor.Idle
 }
 
+var errNoRoom = errors.New("no room left")
+
 // sink is an io.Writer that appends.
-type sink struct{ data []byte }
+type sink struct {
+	data []byte
+	room int // bytes that may still come
+}
 
 func (s *sink) Write(p []byte) (int, error) {
+	if s.room -= len(p); s.room < 0 {
+		return 0, errNoRoom
+	}
 	s.data = append(s.data, p...)
 	return len(p), nil
 }

@@ -20,12 +20,42 @@
 // cases and the list of those where we are stricter, and FuzzAgainstNetHTTP looks
 // for more.
 //
-// It promises that the answers do not depend on how the network cut the
-// requests; that a message is bounded in size; that a connection between two
-// requests holds no buffer. It does not promise streaming: a request is seen
-// whole by the application, and so is the answer.
+// # Applications
+//
+// An application is a fasthttp.RequestHandler: a router, a middleware, an
+// http.Handler through fasthttpadaptor. It runs on the loop and must not block.
+// One RequestCtx serves all requests of a loop, so it ends with the handler.
+//
+//	works                      the request with its whole body, the response, user values (closed
+//	                           at the end), Time, Logger (to stderr), Redirect, SendFile, forms,
+//	                           cookies, compression, and all that is made of these
+//	works if the loop says     RemoteAddr, LocalAddr: see HTTPConfig.Addresses; else 0.0.0.0:0
+//	which connection it is
+//	a panic                    costs the connection and one line to the operator, see reactor.PanicError
+//	SetBodyStream, -Writer,    read to the end, on the loop, BEFORE a byte goes out; beyond 64 MiB as a
+//	http.Flusher               panic. An endless one that is slow stops the loop
+//	Hijack, http.Hijacker      as a panic, without an answer. http.ErrAbortHandler looks the same
+//	TimeoutError,              answers, and the late goroutine may keep its RequestCtx, but for the
+//	TimeoutHandler             addresses. Until then the loop waits, as for any handler
+//	ConnTime, ConnID, ID       those of the request; ConnRequestNum is 0
+//	Conn, SetReadDeadline,     an error: the connection belongs to the loop
+//	SetWriteDeadline, EarlyHints
+//	Done, Err                  never: a drain lets a request finish
+//	IsTLS                      false
+//
+// # Promises
+//
+// The answers do not depend on how the network cut the requests; a message is
+// bounded in size; a connection between two requests holds no buffer; a request
+// costs no allocation of ours.
+//
+// # Not promised
+//
+// Streaming: a request is seen whole by the application, and so is the answer.
+//
+// # Goroutines
 //
 // It has no I/O and no clock of its own and owns no goroutine, but fasthttp
 // starts one with the first answer, which renews the Date header every second
-// as long as the process lives.
+// as long as the process lives: only its own server can do without.
 package proto

@@ -50,6 +50,7 @@ var (
 type limits struct {
 	header int // request line and fields
 	body   int // decoded
+	stream int // of an answer whose body comes from an io.Reader
 }
 
 // frame finds the end of one message in input that grows from call to call.

@@ -3,6 +3,7 @@ package proto
 import (
 	"bufio"
 	"bytes"
+	"net"
 
 	"github.com/valyala/fasthttp"
 
@@ -15,11 +16,13 @@ const (
 	MaxBodyDefault   = 1 << 20
 )
 
+// streamMax bounds an answer whose body comes from an io.Reader, in bytes.
+const streamMax = 64 << 20
+
 // HTTPConfig says what an HTTP serves and what it puts up with.
 type HTTPConfig struct {
-	// App answers the requests. Required. It runs on the loop: it must not
-	// block, keep its RequestCtx, hijack the connection or use TimeoutError.
-	// Its RequestCtx knows no addresses and no times.
+	// App answers the requests. Required. It runs on the loop and must not block;
+	// the package comment says what works in its RequestCtx.
 	App fasthttp.RequestHandler
 	// MaxHeader bounds a request's line and header fields together, in bytes;
 	// beyond: 431. 0: 8 KiB.
@@ -35,6 +38,9 @@ type HTTPConfig struct {
 	// Answered is called once for each request answered, refused ones
 	// included. nil: nobody counts.
 	Answered func()
+	// Addresses returns the ends of an open connection, nil for one that it does
+	// not know. It is called when App asks for them. nil: nobody knows.
+	Addresses func(fd int) (local, remote net.Addr)
 }
 
 // HTTP is what the HTTP connections of one loop share: the configuration and
@@ -44,12 +50,12 @@ type HTTP struct {
 	config HTTPConfig
 	limits limits
 
-	ctx    fasthttp.RequestCtx
-	target fasthttp.URI // only to see whether the request's is well-formed
-	source bytes.Reader
-	reader *bufio.Reader // over source
-	sink   sink
-	writer *bufio.Writer // over sink
+	exchange *exchange    // nil: the application has kept it
+	target   fasthttp.URI // only to see whether the request's is well-formed
+	source   bytes.Reader
+	reader   *bufio.Reader // over source
+	sink     sink
+	writer   *bufio.Writer // over sink
 }
 
 // NewHTTP prepares an HTTP; zero fields of config get their defaults.
@@ -66,11 +72,10 @@ func NewHTTP(config HTTPConfig) *HTTP {
 	if config.Answered == nil {
 		config.Answered = func() {}
 	}
-	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody}}
+	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody, stream: streamMax}}
 	// fasthttp parses a header only as a whole, inside its reader's buffer.
 	h.reader = bufio.NewReaderSize(&h.source, config.MaxHeader)
 	h.writer = bufio.NewWriter(&h.sink)
-	h.ctx.Init(&fasthttp.Request{}, nil, nil)
 	return h
 }
 
@@ -86,9 +91,14 @@ func (h *HTTP) MaxInput() int { return h.limits.message() }
 type httpConn struct {
 	http  *HTTP
 	frame frame
+	fd    int32 // 0: unknown
 	// afterPost: an empty line may follow.
 	afterPost bool
 }
+
+// Open tells which connection this is, for HTTPConfig.Addresses. It comes BEFORE
+// the first Handle, or not at all.
+func (c *httpConn) Open(fd int) { c.fd = int32(fd) }
 
 // Handle implements reactor.Handler: it answers the first message of in, once
 // it is there as a whole.
@@ -109,6 +119,9 @@ func (c *httpConn) Handle(in, out []byte) (consumed int, output []byte, next rea
 
 func (c *httpConn) handle(in, out []byte) (consumed int, output []byte, next reactor.Phase) {
 	h := c.http
+	if h.exchange == nil {
+		h.exchange = newExchange(h.config.Addresses)
+	}
 	begun := c.frame.header > 0 // by an earlier call
 	v := complete
 	if !begun {
@@ -128,8 +141,8 @@ func (c *httpConn) handle(in, out []byte) (consumed int, output []byte, next rea
 		return 0, h.refuse(out, v), reactor.Close
 	}
 	consumed, c.frame = c.frame.end, frame{}
-	c.afterPost = h.ctx.IsPost() // BEFORE the application can change it
-	output, next = h.answer(out, len(in) > consumed)
+	c.afterPost = h.exchange.ctx.IsPost() // BEFORE the application can change it
+	output, next = h.answer(int(c.fd), out, len(in) > consumed)
 	return consumed, output, next
 }
 
@@ -143,11 +156,11 @@ func (c *httpConn) begin(in []byte) verdict {
 	if v := h.readHeader(in[:c.frame.header]); v != complete {
 		return v
 	}
-	return c.frame.expectBody(h.ctx.Request.Header.ContentLength(), h.limits)
+	return c.frame.expectBody(h.exchange.ctx.Request.Header.ContentLength(), h.limits)
 }
 
 // finish reads the body, once it is there as a whole. A header that an earlier
-// call has read is read again: ctx is shared, and other connections have used
+// call has read is read again: the exchange is shared, and other connections have used
 // it since.
 func (c *httpConn) finish(in []byte, again bool) verdict {
 	h := c.http
@@ -167,11 +180,11 @@ func (c *httpConn) finish(in []byte, again bool) verdict {
 	return h.readBody(in[c.frame.header:c.frame.end])
 }
 
-// readHeader has fasthttp parse a header into ctx. It must use up the whole
+// readHeader has fasthttp parse a header into the exchange. It must use up the whole
 // block: fasthttp takes a bare line feed for the end of a line, and where
 // others disagree about the end of the header, one request becomes two.
 func (h *HTTP) readHeader(block []byte) verdict {
-	request := &h.ctx.Request
+	request := &h.exchange.ctx.Request
 	request.Reset()
 	h.read(block)
 	if err := request.Header.Read(h.reader); err != nil || h.unread() > 0 {
@@ -194,7 +207,7 @@ func (h *HTTP) readHeader(block []byte) verdict {
 func (h *HTTP) readBody(body []byte) verdict {
 	const parseForms = false
 	h.read(body)
-	if err := h.ctx.Request.ContinueReadBody(h.reader, h.limits.body, parseForms); err != nil || h.unread() > 0 {
+	if err := h.exchange.ctx.Request.ContinueReadBody(h.reader, h.limits.body, parseForms); err != nil || h.unread() > 0 {
 		return badRequest
 	}
 	return complete

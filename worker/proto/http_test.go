@@ -2,6 +2,7 @@ package proto
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -286,6 +287,14 @@ func TestHTTPAllocatesNothingPerRequest(t *testing.T) {
 	})
 	if got > 0 && !raceEnabled {
 		t.Errorf("got %v allocations for each request, want none", got)
+	}
+}
+
+// An idle connection has this of us, and nothing else.
+func TestHTTPConnIsSmall(t *testing.T) {
+	t.Parallel()
+	if got := reflect.TypeFor[httpConn]().Size(); got > 64 {
+		t.Errorf("got %d bytes, want at most 64", got)
 	}
 }
 

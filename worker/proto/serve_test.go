@@ -92,6 +92,36 @@ func TestServeKeepAlive(t *testing.T) {
 	}
 }
 
+// Whatever an application does to one connection, the others do not notice.
+func TestServeAppThatFails(t *testing.T) {
+	t.Parallel()
+	s := serve(t, HTTPConfig{App: ofNetHTTP(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/panic":
+			panic("oops")
+		case "/hijack":
+			hijack(w, r)
+		}
+		fmt.Fprintf(w, "%s from %s", r.URL.Path, r.RemoteAddr)
+	})})
+	other := s.dial(t)
+	for _, path := range []string{"/panic", "/hijack"} {
+		failing := s.dial(t)
+		_, err := fmt.Fprintf(failing, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
+		must(t, err)
+		if got, err := io.ReadAll(failing); len(got) > 0 || err != nil {
+			t.Errorf("%s: got %q, %v, want an orderly end", path, got, err)
+		}
+		_, err = io.WriteString(other, plainGet)
+		must(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(other), nil)
+		must(t, err)
+		if got, err := io.ReadAll(response.Body); string(got) != "/ from 0.0.0.0:0" {
+			t.Errorf("after %s: got %q, %v", path, got, err)
+		}
+	}
+}
+
 func TestServeExpectContinue(t *testing.T) {
 	t.Parallel()
 	s := serve(t, HTTPConfig{App: mirror})

@@ -100,8 +100,7 @@ func isPlainTarget(header *fasthttp.RequestHeader) bool {
 		return !doubtful && hasPlainEscapes(path)
 	case header.IsConnect():
 		// fasthttp believes the Host, net/http the target.
-		_, err := url.ParseRequestURI("http://" + string(target))
-		return err == nil && bytes.Equal(target, header.Host())
+		return bytes.Equal(target, header.Host())
 	case len(target) == 1:
 		return true // "*", of OPTIONS
 	}
