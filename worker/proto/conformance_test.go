@@ -46,46 +46,51 @@ func checkAgainstNetHTTP(t rapid.TB, input string) (ours, theirs understood) {
 	return ours, theirs
 }
 
-// TestAgainstNetHTTPShuffled builds streams of the lines of all cases: a mutation of
-// bytes seldom gets as far as the second request.
+// TestAgainstNetHTTPShuffled builds streams of the pieces of all cases: a mutation
+// of bytes seldom gets as far as the second request.
 func TestAgainstNetHTTPShuffled(t *testing.T) {
 	t.Parallel()
-	heads, fields, rest := lines(t)
+	p := takeApart(readCases(t))
 	rapid.Check(t, func(r *rapid.T) {
 		var input strings.Builder
+		draw := func(what string, from []string, atMost int) {
+			for range rapid.IntRange(0, atMost).Draw(r, what+"s") {
+				input.WriteString(rapid.SampledFrom(from).Draw(r, what))
+			}
+		}
 		for range rapid.IntRange(1, 3).Draw(r, "requests") {
-			input.WriteString(rapid.SampledFrom(heads).Draw(r, "head"))
-			for range rapid.IntRange(0, 3).Draw(r, "fields") {
-				input.WriteString(rapid.SampledFrom(fields).Draw(r, "field"))
+			for _, part := range [][]string{p.methods, p.targets, p.versions} {
+				input.WriteString(rapid.SampledFrom(part).Draw(r, "part"))
 			}
+			draw("host", []string{"Host: a\r\n"}, 1)
+			draw("field", p.fields, 3)
 			input.WriteString("\r\n")
-			for range rapid.IntRange(0, 4).Draw(r, "rest") {
-				input.WriteString(rapid.SampledFrom(rest).Draw(r, "line"))
-			}
+			draw("line", p.rest, 4)
 		}
 		checkAgainstNetHTTP(r, input.String())
 		checkAgainstNetHTTP(r, input.String()+afterwards)
 	})
 }
 
-// lines takes the cases apart: request lines, each with a host, fields, and what
-// stands behind a header.
-func lines(t *testing.T) (heads, fields, rest []string) {
-	for _, c := range readCases(t) {
-		if len(c.input) > 1<<10 {
+// pieces are what requests are made of.
+type pieces struct{ methods, targets, versions, fields, rest []string }
+
+func takeApart(cases []conformanceCase) pieces {
+	var p pieces
+	for _, c := range cases {
+		header, body, _ := strings.Cut(c.input, "\r\n\r\n")
+		parts := strings.SplitAfter(header+"\r\n", "\r\n")
+		words := strings.SplitAfter(parts[0], " ")
+		if len(c.input) > 1<<10 || len(words) != 3 {
 			continue // limits are not the matter here
 		}
-		header, body, _ := strings.Cut(c.input, "\r\n\r\n")
-		for i, line := range strings.SplitAfter(header+"\r\n", "\r\n") {
-			if i == 0 {
-				heads = append(heads, line, line+"Host: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\n")
-			} else {
-				fields = append(fields, line)
-			}
-		}
-		rest = append(rest, strings.SplitAfter(body, "\r\n")...)
+		p.methods = append(p.methods, words[0], "GET ", "POST ")
+		p.targets = append(p.targets, words[1])
+		p.versions = append(p.versions, words[2], "HTTP/1.0\r\n", "HTTP/1.1\r\n")
+		p.fields = append(p.fields, parts[1:]...)
+		p.rest = append(p.rest, strings.SplitAfter(body, "\r\n")...)
 	}
-	return heads, fields, rest
+	return p
 }
 
 // TestStricterThanNetHTTP writes down where we refuse what net/http accepts.

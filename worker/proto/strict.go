@@ -95,9 +95,7 @@ func isPlainTarget(header *fasthttp.RequestHeader) bool {
 		return false // a fragment, which fasthttp cuts off
 	case target[0] == '/':
 		path, _, _ := bytes.Cut(target, []byte("?"))
-		// Behind two slashes fasthttp would look for a scheme.
-		doubtful := bytes.HasPrefix(target, []byte("//")) && bytes.Contains(target, []byte("://"))
-		return !doubtful && hasPlainEscapes(path)
+		return hasPlainEscapes(path) && !hidesHost(target, header.Host())
 	case header.IsConnect():
 		// fasthttp believes the Host, net/http the target.
 		return bytes.Equal(target, header.Host())
@@ -106,6 +104,12 @@ func isPlainTarget(header *fasthttp.RequestHeader) bool {
 	}
 	absolute, err := url.ParseRequestURI(string(target))
 	return err == nil && absolute.Host != "" && absolute.User == nil
+}
+
+// hidesHost says whether fasthttp would find a host in a path: behind two slashes,
+// if there is no other or if a scheme follows.
+func hidesHost(path, host []byte) bool {
+	return bytes.HasPrefix(path, []byte("//")) && (len(host) == 0 || bytes.Contains(path, []byte("://")))
 }
 
 func hasPlainEscapes(path []byte) bool {
