@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/valyala/fasthttp"
 	"pgregory.net/rapid"
 )
 
@@ -154,6 +155,28 @@ func splitEverywhere(t *testing.T, config HTTPConfig, input string) {
 		}
 	}
 	compare(t, "byte by byte", bytewise, whole)
+}
+
+// What one connection has sent so far is no matter to another, although they share
+// fasthttp's objects.
+func TestHTTPConnectionsDoNotMixInAnyCase(t *testing.T) {
+	t.Parallel()
+	h := NewHTTP(HTTPConfig{App: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(describeOurs(ctx)) }})
+	cases := readCases(t)
+	whole := make([]*conversation, len(cases))
+	for i, c := range cases {
+		whole[i] = converse(t, h.config).feed(c.input)
+	}
+	for i, c := range cases {
+		at := len(c.input)
+		if header := strings.Index(c.input, "\r\n\r\n"); header >= 0 {
+			at = min(at, header+5) // the header, and a little more
+		}
+		slow := converseWith(t, h).feed(c.input[:at])
+		other := (i * 7) % len(cases)
+		compare(t, cases[other].name+", within "+c.name, converseWith(t, h).feed(cases[other].input), whole[other])
+		compare(t, c.name+", around "+cases[other].name, slow.feed(c.input[at:]), whole[i])
+	}
 }
 
 // conformanceCase is one stanza of testdata/conformance/cases.txt.

@@ -184,17 +184,13 @@ func (c *httpConn) finish(in []byte, again bool) verdict {
 // block: fasthttp takes a bare line feed for the end of a line, and where
 // others disagree about the end of the header, one request becomes two.
 func (h *HTTP) readHeader(block []byte) verdict {
-	request := &h.exchange.ctx.Request
-	request.Reset()
+	request := &h.exchange.ctx.Request // empty, but for a header that fasthttp forgets
 	h.read(block)
 	if err := request.Header.Read(h.reader); err != nil || h.unread() > 0 {
 		return badRequest
 	}
-	if !isPlain(&request.Header, block) {
-		return badRequest
-	}
-	if expect := request.Header.Peek(fasthttp.HeaderExpect); len(expect) > 0 && !bytes.EqualFold(expect, []byte("100-continue")) {
-		return expectationFailed
+	if v := checkHeader(&request.Header, block); v != complete {
+		return v
 	}
 	if err := h.target.Parse(request.Header.Host(), request.Header.RequestURI()); err != nil {
 		return badRequest

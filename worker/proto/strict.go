@@ -13,10 +13,11 @@ import (
 // two. The measure is net/http: what it refuses is refused here, see
 // FuzzAgainstNetHTTP; what it reads otherwise than fasthttp is refused as well.
 
-// fields is what the lines of a header say about the end of the message.
+// fields are those whose presence alone means something here.
 type fields struct {
 	contentLength    bool
 	transferEncoding bool
+	expect           bool
 }
 
 // readFields looks at every line of a header block or a trailer, the blank line
@@ -34,13 +35,15 @@ func readFields(lines []byte) (found fields, ok bool) {
 		if len(line) == 0 {
 			continue
 		}
-		name := line[:max(bytes.IndexByte(line, ':'), 0)]
-		if line[0] == ' ' || line[0] == '\t' || bytes.IndexByte(name, ' ') >= 0 {
+		name, plain := fieldName(line)
+		if !plain {
 			return found, false
 		}
 		switch len(name) {
 		case len(fasthttp.HeaderContentLength):
 			found.contentLength = found.contentLength || bytes.EqualFold(name, []byte(fasthttp.HeaderContentLength))
+		case len(fasthttp.HeaderExpect):
+			found.expect = found.expect || bytes.EqualFold(name, []byte(fasthttp.HeaderExpect))
 		case len(fasthttp.HeaderTransferEncoding):
 			found.transferEncoding = found.transferEncoding || bytes.EqualFold(name, []byte(fasthttp.HeaderTransferEncoding))
 		}
@@ -48,27 +51,49 @@ func readFields(lines []byte) (found fields, ok bool) {
 	return found, true
 }
 
-// isPlain says whether a header, which fasthttp has read from block, means the same
-// to everybody.
-func isPlain(header *fasthttp.RequestHeader, block []byte) bool {
+// fieldName returns what stands before the colon. It is not plain with a space in
+// it, or with white space first: then the field before it goes on.
+func fieldName(line []byte) (name []byte, plain bool) {
+	for i, b := range line {
+		switch b {
+		case ':':
+			return line[:i], true
+		case ' ', '\t':
+			return nil, false
+		}
+	}
+	return line, false
+}
+
+// checkHeader judges a header that fasthttp has read from block: does it mean the
+// same to everybody, and can we do what it expects?
+func checkHeader(header *fasthttp.RequestHeader, block []byte) verdict {
 	requestLine := bytes.IndexByte(block, '\n') + 1
 	if requestLine < 2 || block[requestLine-2] != '\r' {
-		return false
+		return badRequest
 	}
 	found, ok := readFields(block[requestLine:])
 	switch {
 	case !ok:
-		return false
+		return badRequest
 	case !header.IsHTTP11() && string(header.Protocol()) != "HTTP/1.0":
-		return false // fasthttp takes HTTP/2.0 for HTTP/1.0
+		return badRequest // fasthttp takes HTTP/2.0 for HTTP/1.0
 	case found.transferEncoding && found.contentLength:
 		// How requests are smuggled past a proxy (RFC 9112, section 6.3). fasthttp
 		// would believe the chunks and close after the answer.
-		return false
+		return badRequest
 	case found.transferEncoding && header.ContentLength() != chunked:
-		return false // identity, which is no coding any more
+		return badRequest // identity, which is no coding any more
+	case !isPlainHost(header.Host()) || !isPlainTarget(header):
+		return badRequest
+	case found.expect && !canMeet(header.Peek(fasthttp.HeaderExpect)):
+		return expectationFailed
 	}
-	return isPlainHost(header.Host()) && isPlainTarget(header)
+	return complete
+}
+
+func canMeet(expectation []byte) bool {
+	return len(expectation) == 0 || bytes.EqualFold(expectation, []byte("100-continue"))
 }
 
 // hostBytes are what may stand in a Host field beside letters and digits
@@ -91,6 +116,8 @@ func isPlainHost(host []byte) bool {
 func isPlainTarget(header *fasthttp.RequestHeader) bool {
 	target := header.RequestURI()
 	switch {
+	case string(target) == "/", string(target) == "*":
+		return true
 	case bytes.IndexByte(target, '#') >= 0:
 		return false // a fragment, which fasthttp cuts off
 	case target[0] == '/':
@@ -99,8 +126,6 @@ func isPlainTarget(header *fasthttp.RequestHeader) bool {
 	case header.IsConnect():
 		// fasthttp believes the Host, net/http the target.
 		return bytes.Equal(target, header.Host())
-	case len(target) == 1:
-		return true // "*", of OPTIONS
 	}
 	absolute, err := url.ParseRequestURI(string(target))
 	return err == nil && absolute.Host != "" && absolute.User == nil
