@@ -2,11 +2,13 @@ package trials
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"prefork/bench/load"
 	"prefork/bench/load/loadtest"
+	"prefork/internal/testproc"
 )
 
 // TestShrinkAndGrow goes from four workers to one and back, again and again: what
@@ -45,6 +47,46 @@ func TestShrinkAndGrow(t *testing.T) {
 			g.Stop()
 			o := s.finish(t, g, time.Second)
 			o.atMost(t, "requests failed", o.failed, 0)
+		})
+	}
+}
+
+// TestShrinkOverTheDead takes away the slots of workers that are dead, while the one
+// that stays stands still: no slot closes before it has emptied them, although it
+// watched only two of the three.
+func TestShrinkOverTheDead(t *testing.T) {
+	t.Parallel()
+	for name, args := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, args...)
+			perSecond := rate(1000)
+			g := loadtest.Start(t, load.Config{Addr: s.addr, Rate: perSecond, Duration: time.Minute, Timeout: shrinkTimeout})
+			loadtest.Await(t, g, perSecond/4)
+			all := s.look(t).Ready()
+			for _, w := range all {
+				if err := s.stop(w.PID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.await(t, "queues", func(st testproc.Status) bool {
+				return !slices.ContainsFunc(st.Workers, func(w testproc.WorkerStatus) bool { return w.AcceptQueue < perSecond/10 })
+			})
+			if r := s.Run(t, "scale", "1"); r.Code != 0 {
+				t.Fatalf("scale 1: %v", r)
+			}
+			for _, w := range all[1:] {
+				s.kill(w.PID)
+			}
+			s.await(t, "their deaths", func(st testproc.Status) bool { return len(st.Workers) == 1 })
+			if err := s.resume(all[0].PID); err != nil {
+				t.Fatal(err)
+			}
+			s.awaitCalm(t, 1)
+			loadtest.Await(t, g, g.Answered()+perSecond/10)
+			g.Stop()
+			o := s.finish(t, g, time.Second)
+			o.atMost(t, "requests failed that no kill explains", s.unexplained(o, lostByKill), 0)
 		})
 	}
 }

@@ -16,7 +16,10 @@ import (
 )
 
 const (
-	stopFor    = 150 * time.Millisecond
+	// A stop is short, so that there are many, or so long that a connection which
+	// is forgotten until its end is one too many.
+	stopShort  = 150 * time.Millisecond
+	stopLong   = 400 * time.Millisecond
 	answeredIn = 70 * time.Millisecond  // 99.9 % of the answers
 	queuedMax  = 250 * time.Millisecond // nobody may wait in a queue for longer
 	queueLooks = 25 * time.Millisecond
@@ -35,7 +38,7 @@ func TestLostWakeUp(t *testing.T) {
 			if name != "reactor" && !*full {
 				t.Skip("only with -full")
 			}
-			connections := size(4000, 40_000)
+			connections, acts := size(4000, 40_000), leastActs()
 			s := serve(t, args...)
 			s.prove(t)
 			address := netip.MustParseAddrPort(s.addr)
@@ -43,7 +46,9 @@ func TestLostWakeUp(t *testing.T) {
 			a.renew(t)
 			w := watchQueues(t, address.Port(), queueLooks)
 			c := &client{address: s.addr}
-			for n := range connections {
+			// Some tries hit, so both numbers count; the bound is for a service that
+			// does not come back.
+			for n := 0; n < connections || a.stops+a.kills < acts && n < 10*connections; n++ {
 				w.current.Store(&attempt{number: n, sent: time.Now()})
 				c.ask(func() { a.perhaps(n) })
 			}
@@ -56,6 +61,9 @@ func TestLostWakeUp(t *testing.T) {
 		})
 	}
 }
+
+// leastActs is how many stops and kills a trial consists of.
+func leastActs() int { return size(30, 120) }
 
 func judgeWakeUps(t *testing.T, s *service, a *aimer, c *client, w *queueWatch) {
 	t.Helper()
@@ -103,7 +111,7 @@ func (a *aimer) judge(t *testing.T, c *client, failed, held, late int) {
 	if allowed := len(c.results) / 1000; late > allowed {
 		t.Errorf("%d answers came later than %s, want at most %d", late, answeredIn, allowed)
 	}
-	if least := len(c.results) / 400; a.stops+a.kills < least {
+	if least := leastActs(); a.stops+a.kills < least {
 		t.Errorf("%d stops and %d kills: the trial tried too little, want %d or more", a.stops, a.kills, least)
 	}
 }
@@ -149,9 +157,13 @@ func (a *aimer) perhaps(number int) {
 		return
 	}
 	a.stops++
+	long := stopShort
+	if a.chance.IntN(2) == 0 {
+		long = stopLong
+	}
 	_ = a.s.stop(victim.PID) // gone: as good
 	a.ending.Go(func() {
-		pace(stopFor)
+		pace(long)
 		_ = a.s.resume(victim.PID)
 		a.mu.Lock()
 		defer a.mu.Unlock()
