@@ -93,9 +93,7 @@ func TestHelpingExample(t *testing.T) {
 	const rate = 50
 	m, st := examples["python helping"].start(t, 3)
 	stopped := st.Ready()[1].PID
-	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	testproc.Stop(t, stopped)
 	t.Cleanup(func() { _ = syscall.Kill(stopped, syscall.SIGCONT) }) // or the stop would wait for it
 	r := loadtest.Finish(t, loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate, Duration: 2 * time.Second, Timeout: 5 * time.Second}))
 	t.Logf("%d scheduled, %d answered, p50 %v, p99 %v, slots %v", r.Scheduled, r.Answered, r.Latency.P50, r.Latency.P99, r.BySlot)

@@ -1,7 +1,6 @@
 package master
 
 import (
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,11 +21,10 @@ func TestRetiringSlotThatNobodyEmpties(t *testing.T) {
 		{"dead", func(t *testing.T, r *rig, w control.WorkerStatus) {
 			r.behave(t, 1, "die 3")
 			mustKill(t, w)
+			r.log.await(t, "worker is waiting", 1)
 		}, []string{"slot is closed with connections in its queue"}},
-		{"stopped", func(t *testing.T, r *rig, w control.WorkerStatus) {
-			if err := syscall.Kill(w.PID, syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
+		{"stopped", func(t *testing.T, _ *rig, w control.WorkerStatus) {
+			testproc.Stop(t, w.PID)
 		}, []string{"worker leaves connections behind", "worker is killed", "slot is closed with connections in its queue"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -35,9 +33,6 @@ func TestRetiringSlotThatNobodyEmpties(t *testing.T) {
 			r.orders.ReadyNotify, r.orders.DrainTimeout = true, 2*time.Second
 			st := r.serving(t)
 			test.hurt(t, r, st.Workers[1])
-			if test.name == "dead" {
-				r.log.await(t, "worker is waiting", 1)
-			}
 			address := st.Listen[0].Address
 			var ends []<-chan error
 			testproc.Await(t, "a connection that nobody takes", func() bool {
