@@ -73,7 +73,9 @@ type Ready struct{}
 type Serve struct{}
 
 // Listening tells the master that the worker's own listening sockets are in its
-// loop. The kernel asks who came first, so siblings may come from now on.
+// loop. The kernel asks who came first, so siblings may come from now on. It comes
+// again when they had to leave the loop for a while, because the worker was out of
+// descriptors: then whoever watches them has to come to stand behind it anew.
 type Listening struct{}
 
 // Watch tells a worker to accept from the sockets of a sibling's slot, too: those

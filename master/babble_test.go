@@ -38,6 +38,7 @@ var babblings = map[string]babbling{
 	"oversize":           {packet: make([]byte, ipc.MessageMax+1), want: "more than 65536 bytes"},
 	"garbage-with-files": {packet: []byte("garbage"), fds: 100, want: "shorter than its header"},
 	"flood":              {packet: packet(1, ipc.KindLeft, ""), times: 20_000, want: "a second left"},
+	"listens-too-often":  {packet: packet(1, ipc.KindListening, ""), times: 20_000, want: "too often"},
 	"bad-text":           {packet: packet(1, ipc.KindLeaving, "\xff\xfe"), want: "not valid UTF-8"},
 }
 

@@ -3,8 +3,10 @@ package master
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,7 +23,9 @@ type ours struct {
 	bell     *ipc.Bell // the master's
 	theirs   *os.File  // the worker's end of conn, until it has started
 	settings []byte
-	spoilt   bool // the scoreboard was overwritten, and that was said
+	listened int       // how often it said that it listens; hear's own
+	begun    time.Time // when it was started
+	spoilt   bool      // the scoreboard was overwritten, and that was said
 
 	greeted   atomic.Bool  // it has said hello
 	asked     atomic.Int32 // Watches that it has not answered
@@ -38,7 +42,7 @@ func newOurs(settings []byte, bell *ipc.Bell) (*ours, error) {
 		board.Close()
 		return nil, err
 	}
-	return &ours{conn: mine, board: board, bell: bell, theirs: theirs, settings: settings}, nil
+	return &ours{conn: mine, board: board, bell: bell, theirs: theirs, settings: settings, begun: time.Now()}, nil
 }
 
 func (o *ours) furnish(s *process.Spec) { s.IPC = o.theirs }
@@ -52,6 +56,10 @@ func (o *ours) started(c *child) {
 func (o *ours) closeTheirs() {
 	_ = o.theirs.Close() // nothing was sent through it
 }
+
+// listeningMax is how often a worker may say that it listens, and once more each
+// second: it does so after each shortage that put its sockets out of its loop.
+const listeningMax = 64
 
 // hear takes messages until the channel ends. Each kind may come once in a life,
 // and Watched once for each Watch, so a worker cannot flood the loop.
@@ -73,19 +81,36 @@ func (o *ours) hear() {
 	}
 }
 
-// hearFailed reports a broken protocol. The end of the channel is none: the exit
-// follows, or the worker lives on and misses its heartbeats.
+// endTimeout is how long after the end of its channel a worker may live on.
+const endTimeout = time.Second
+
+// hearFailed reports a broken protocol. The end of the channel is none, when the
+// exit follows. A worker that lives on has dropped its master, and would serve as an
+// orphan that nobody can tell anything.
 func (o *ours) hearFailed(err error) {
+	c := o.child
 	var broken *ipc.ProtocolError
-	if errors.As(err, &broken) {
-		o.child.post(supervise.WorkerMisbehaved{ID: o.child.id, Reason: broken.Reason})
+	switch {
+	case errors.As(err, &broken):
+		c.post(supervise.WorkerMisbehaved{ID: c.id, Reason: broken.Reason})
+	case err == io.EOF:
+		patience := time.NewTimer(endTimeout)
+		defer patience.Stop()
+		select {
+		case <-c.exited:
+		case <-patience.C:
+			if c.told.Load() { // it has nothing more to say, and nothing more to hear
+				return
+			}
+			c.post(supervise.WorkerMisbehaved{ID: c.id, Reason: "it has closed the channel to its master, and lives on"})
+		}
 	}
 }
 
 // accept handles one message of the worker.
 func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
 	kind := ipc.KindOf(m)
-	if seen[kind] && kind != ipc.KindWatched {
+	if seen[kind] && kind != ipc.KindWatched && kind != ipc.KindListening {
 		return &ipc.ProtocolError{Reason: fmt.Sprintf("a second %v", kind)}
 	}
 	if kind != ipc.KindHello && !seen[ipc.KindHello] {
@@ -101,6 +126,9 @@ func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
 		o.saidReady.Store(true)
 		c.post(supervise.WorkerSaidReady{ID: c.id})
 	case ipc.Listening:
+		if o.listened++; o.listened > listeningMax+int(time.Since(o.begun)/time.Second) {
+			return &ipc.ProtocolError{Reason: "it says too often that it listens"}
+		}
 		c.post(supervise.WorkerSaidListening{ID: c.id})
 	case ipc.Watched:
 		return o.watched(m)
@@ -127,7 +155,14 @@ func (o *ours) welcome(h ipc.Hello) error {
 	}, o.board.FD(), o.bell.FD())
 }
 
-func (o *ours) serve() error { return o.hangUp(o.conn.Send(ipc.Serve{})) }
+// serve finds the channel ended when the worker has just died or left: hear says so.
+func (o *ours) serve() error {
+	err := o.conn.Send(ipc.Serve{})
+	if errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return o.hangUp(err)
+}
 
 // hangUp ends the talk with a worker that could not be told something.
 func (o *ours) hangUp(err error) error {

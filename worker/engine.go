@@ -55,6 +55,7 @@ type engineConfig struct {
 	board    *ipc.Scoreboard
 	bell     int
 	report   func(error) // from any goroutine
+	requeued func()      // siblings stand before us
 }
 
 // newEngine makes the engine that the settings name, with the app that they name.

@@ -197,6 +197,7 @@ func (l *life) startEngine(w ipc.Welcome) error {
 		board:    l.board,
 		bell:     l.bell,
 		report:   l.note,
+		requeued: func() { l.tell(ipc.Listening{}) },
 	})
 	if err != nil {
 		return err
@@ -231,7 +232,7 @@ func (l *life) becomeServing() error {
 
 // listen runs on the engine. No drain overtakes it: the engine takes both in order.
 // Listening comes AFTER our sockets are in the loop: the siblings that then watch
-// them stand behind us.
+// them stand behind us. It is said again when a pause has put us behind them.
 func (l *life) listen() {
 	for _, fd := range l.listeners {
 		if err := l.engine.Listen(fd); err != nil {

@@ -40,6 +40,7 @@ func (c engineConfig) goroutines(handler http.Handler) (engine, error) {
 		Beat:          c.board.Beat,
 		Accepted:      c.accepted,
 		Helped:        c.helped,
+		Requeued:      c.requeued,
 		Connections:   c.connections,
 		Answered:      c.answered,
 		Report:        c.report,

@@ -22,6 +22,7 @@ func newReactor(c engineConfig) (engine, error) {
 		Beat:          c.board.Beat,
 		Accepted:      c.accepted,
 		Helped:        c.helped,
+		Requeued:      c.requeued,
 		Connections:   c.connections,
 		Report:        c.report,
 	})

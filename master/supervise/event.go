@@ -116,7 +116,7 @@ type (
 	WorkerSaidReady struct{ ID WorkerID }
 
 	// WorkerSaidListening says that the worker's own listening sockets are in its
-	// loop: whoever watches them from now on stands behind it.
+	// loop: whoever watches them from now on stands behind it. It may come again.
 	WorkerSaidListening struct{ ID WorkerID }
 
 	// WorkerSaidWatched answers Watch and Unwatch: it is done.

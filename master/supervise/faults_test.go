@@ -56,6 +56,7 @@ const (
 	stopAtOnce
 	listensLate
 	listensWhileLeaving
+	listensAgain
 	neverWatches
 	watchesTwice
 	watchesWhatHasClosed
@@ -118,6 +119,7 @@ var faultNames = [faultsMax]string{
 	stopAtOnce:             "stop at once",
 	listensLate:            "listens so late that siblings have not waited",
 	listensWhileLeaving:    "listens when it was told to leave",
+	listensAgain:           "listens again, behind the siblings who watch it",
 	neverWatches:           "does not answer when asked to watch",
 	watchesTwice:           "answers twice when asked to watch",
 	watchesWhatHasClosed:   "watches a slot that has closed meanwhile",

@@ -181,13 +181,16 @@ func (m *Machine) eachWatching(slot int, do func(w *worker, i int)) {
 }
 
 // workerSaidListening makes a worker one behind whom others may stand, and who may
-// stand behind others.
+// stand behind others. One that says it again had left the line for a while: who
+// watches its slot is to come behind it anew.
 func (m *Machine) workerSaidListening(ev WorkerSaidListening) {
 	_, w := m.find(ev.ID)
 	switch {
 	case w == nil || w.State > Ready: // it was told to leave before it could say so
 	case w.State < Ready:
 		m.workerMisbehaved(WorkerMisbehaved{ID: ev.ID, Reason: "it listens, and was not told to serve"})
+	case w.Listens:
+		m.socketsMended(SocketsMended{Slot: w.ID.Slot})
 	default:
 		w.Listens = true
 	}

@@ -25,7 +25,18 @@ func (k *kernel) listen(t *task) {
 			k.saw(listensWhileLeaving)
 		}
 		k.tell(WorkerSaidListening{ID: t.id})
+		if k.one(10) {
+			k.after(k.between(0, 2*time.Second), func() { k.listenAgain(t) })
+		}
 	})
+}
+
+// listenAgain has a worker say that it had to leave the line for a while.
+func (k *kernel) listenAgain(t *task) {
+	if k.alive(t) && t.hung == 0 {
+		k.m.eachWatching(t.id.Slot, func(*worker, int) { k.saw(listensAgain) })
+		k.tell(WorkerSaidListening{ID: t.id})
+	}
 }
 
 // answer has a worker say that it has done what it was asked, once, twice, or

@@ -46,7 +46,7 @@ func (h help) clone() help {
 func (h *help) hear(ev Event, living map[WorkerID]told) {
 	switch ev := ev.(type) {
 	case WorkerSaidListening:
-		if living[ev.ID] == serve && h.listens[ev.ID] == 0 {
+		if living[ev.ID] == serve { // again: it went to the end of the line
 			h.order++
 			h.listens[ev.ID] = h.order
 		}

@@ -59,6 +59,9 @@ type Config struct {
 	// Helped is called on the accept loop with how many of those came from a
 	// sibling's queue, after Accepted.
 	Helped func(n int)
+	// Requeued is called on the accept loop when siblings stand before us in the
+	// lines of our own sockets: see reactor.Config.
+	Requeued func()
 	// Connections is called on the accept loop with the number of open
 	// connections when it has changed, up to half a second later.
 	Connections func(n int)

@@ -47,6 +47,7 @@ func New(config Config) (*Engine, error) {
 		Beat:        config.Beat,
 		Accepted:    config.Accepted,
 		Helped:      config.Helped,
+		Requeued:    config.Requeued,
 		Connections: config.Connections,
 		Report:      e.report,
 	})

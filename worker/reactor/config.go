@@ -68,6 +68,10 @@ type Config struct {
 	// Helped is called with how many of those came from a sibling's queue, after
 	// Accepted.
 	Helped func(n int)
+	// Requeued is called when a socket of our own has come back to the poller after
+	// a pause, once for pauses that come one after the other. Siblings who watch it stand before us now,
+	// and the kernel asks them first, until they come to the end of the line.
+	Requeued func()
 	// Connections is called with the number of open connections whenever it
 	// has changed, at most once a turn.
 	Connections func(n int)
@@ -111,6 +115,9 @@ func (c *Config) completeHooks() {
 	}
 	if c.Accepted == nil {
 		c.Accepted = func(int) {}
+	}
+	if c.Requeued == nil {
+		c.Requeued = func() {}
 	}
 	if c.Helped == nil {
 		c.Helped = func(int) {}

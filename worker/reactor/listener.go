@@ -76,8 +76,12 @@ func (ls *listener) accept(limit int) acceptClass {
 // acceptOne counts the connection BEFORE it is opened, which lets a handler run:
 // that may block, or let go of this very socket.
 func (ls *listener) acceptOne() acceptClass {
-	fd, err := accept(ls.fd)
+	fd, err := -1, error(unix.EMFILE)
+	if ls.leaving || !ls.loop.full(ls.fd) {
+		fd, err = accept(ls.fd)
+	}
 	if err == nil {
+		ls.loop.crowded = fd >= ls.loop.spare
 		ls.owed--
 		ls.count()
 		err = ls.loop.open(fd)
@@ -120,8 +124,16 @@ func (ls *listener) pause(err error) {
 	ls.trouble, ls.swept = true, false
 	if !ls.leaving {
 		ls.unwatch()
+		ls.displace()
 	}
 	l.wheel.set(&ls.retry, l.now+int64(acceptPause))
+}
+
+// displace notes that a socket of our own comes back at the end of the line.
+func (ls *listener) displace() {
+	if ls.sibling == nil {
+		ls.loop.displaced = ls.loop.now
+	}
 }
 
 // resume ends a pause. The socket goes back into the poller, which says at

@@ -171,3 +171,48 @@ func TestQueueLength(t *testing.T) {
 		r2.dial()
 	}
 }
+
+// A pause of our own socket costs its place in the line. That is told once, when no
+// pause has followed for a while; that of a sibling's never had one to lose.
+func TestRequeued(t *testing.T) {
+	t.Parallel()
+	told := 0
+	r := newRig(t, Config{Requeued: func() { told++ }})
+	r.help(1, copyOf(t, listenTCP(t)))
+	r.loop.listeners[1].pause(unix.EMFILE)
+	r.pass(2 * requeuedAfter)
+	if told != 0 {
+		t.Fatalf("told %d times of a sibling's socket", told)
+	}
+	for range 3 {
+		r.loop.listeners[0].pause(unix.EMFILE)
+		r.pass(acceptPause + wheelTick)
+	}
+	if told != 0 {
+		t.Fatalf("told %d times while pauses follow each other", told)
+	}
+	for range 3 {
+		r.pass(requeuedAfter)
+	}
+	if told != 1 {
+		t.Errorf("told %d times, want once", told)
+	}
+}
+
+// Connections leave some descriptors free, and those who come wait in the queue.
+func TestSpareDescriptorsAreKept(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Config{})
+	r.loop.spare = 0 // whatever number a connection gets is too high
+	r.connect()
+	r.dial()
+	r.until("it pauses", func() bool { return len(r.reports) == 1 })
+	r.pass(acceptPause + wheelTick)
+	r.quiet()
+	if r.accepted != 1 {
+		t.Errorf("%d accepted, want 1: the others would take spare descriptors", r.accepted)
+	}
+	r.loop.spare = 1 << 30 // as if many had gone
+	r.pass(acceptPause + wheelTick)
+	r.until("it is accepted", func() bool { return r.accepted == 2 })
+}

@@ -150,6 +150,7 @@ func (l *Loop) turn() error {
 	l.emptyLeaving()
 	l.goOnDraining()
 
+	l.tellRequeued()
 	l.tellConnections()
 	return nil
 }

@@ -13,6 +13,8 @@ const (
 	// leaveAcceptsMax bounds them all where the length of the queue cannot be
 	// read: the usual net.core.somaxconn (4096 since Linux 5.4).
 	leaveAcceptsMax = 4096
+	// requeuedAfter is how long after the last pause Requeued is called.
+	requeuedAfter = 5 * acceptPause
 )
 
 // queues is what a loop accepts from.
@@ -22,6 +24,9 @@ type queues struct {
 	unsettled bool             // some of listeners are leaving, or gone
 	serves    uint64           // how often a listener had its turn
 	short     bool             // a shortage was reported, and nothing accepted since
+	displaced int64            // when a socket of our own last lost its place in the line; 0: told, or never
+	crowded   bool             // the last connection's descriptor was among the spare ones
+	spare     int              // the lowest of the descriptors that are left free
 	bell      Token
 	sweeping  bool // some of listeners are swept
 }
@@ -29,7 +34,9 @@ type queues struct {
 // noBell is no registration's token: there would have to be four billion.
 const noBell = TokenMax
 
-func newQueues() queues { return queues{siblings: map[int]*sibling{}, bell: noBell} }
+func newQueues() queues {
+	return queues{siblings: map[int]*sibling{}, bell: noBell, spare: spareDescriptor()}
+}
 
 // Listen adds a listening socket. The descriptor stays the caller's, who keeps
 // it open until Run has returned, or left was called (see Drain). It is made
@@ -153,6 +160,16 @@ func (l *Loop) dropListeners() {
 		ls.drop()
 	}
 	l.listeners = nil
+}
+
+// tellRequeued waits until no pause has come for a while: they come one after the
+// other, and siblings cannot step back for each.
+func (l *Loop) tellRequeued() {
+	if l.displaced == 0 || l.now-l.displaced < int64(requeuedAfter) {
+		return
+	}
+	l.displaced = 0
+	l.config.Requeued()
 }
 
 // hasQueueWork says that there is something to accept or to look into that the
