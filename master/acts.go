@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -80,11 +81,19 @@ func (m *master) with(id supervise.WorkerID, f func(*child)) {
 func (m *master) spawn(a supervise.Spawn) []supervise.Event {
 	c, err := m.startChild(a)
 	if err != nil {
-		return []supervise.Event{supervise.SpawnFailed{ID: a.ID, Temporary: process.Temporary(err), Reason: err.Error()}}
+		return []supervise.Event{supervise.SpawnFailed{ID: a.ID, Temporary: process.Temporary(err), Reason: withAdvice(err)}}
 	}
 	m.children[a.ID] = c
 	c.watch(m.goroutines.Go)
 	return []supervise.Event{supervise.WorkerSpawned{ID: a.ID, PID: c.process.PID()}}
+}
+
+// withAdvice says what to do about a start that failed, where that is known.
+func withAdvice(err error) string {
+	if errors.Is(err, unix.EMFILE) {
+		return err.Error() + ": the master needs some for each worker; raise the limit (ulimit -n, in a systemd unit LimitNOFILE=)"
+	}
+	return err.Error()
 }
 
 func (m *master) startChild(a supervise.Spawn) (*child, error) {

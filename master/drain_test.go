@@ -27,6 +27,19 @@ func TestDrainReachesWhoHasHungUp(t *testing.T) {
 	}
 }
 
+// TestWhoHasHungUpIsReplaced: it would serve as an orphan, and nobody could tell it
+// anything. It costs one line and a gentle replacement.
+func TestWhoHasHungUpIsReplaced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.behaveOnce(t, 1, "hang-up")
+	mustServe(t, r.serving(t))
+	r.log.await(t, brokeProtocol, 1).mustSay(t, "reason", "it has closed the channel to its master, and lives on")
+	r.log.await(t, "worker is recycled", 1)
+	r.log.await(t, "worker exited", 1).mustSay(t, "reason", "exit code 0")
+	mustServe(t, r.awaitReady(t, 2))
+}
+
 // TestServeDoesNotReachWhoHasHungUp: a worker that cannot be told to serve never
 // would. It costs one line and is replaced.
 func TestServeDoesNotReachWhoHasHungUp(t *testing.T) {
@@ -37,7 +50,7 @@ func TestServeDoesNotReachWhoHasHungUp(t *testing.T) {
 	r.start(t)
 	r.log.await(t, "worker is standby", 1)
 	r.open(t, "gate")
-	r.log.await(t, brokeProtocol, 1).mustSay(t, "reason", "it does not take messages")
+	r.log.await(t, brokeProtocol, 1).mustSay(t, "reason", "it has closed the channel to its master, and lives on")
 	r.log.await(t, "worker exited", 1).mustSay(t, "reason", "exit code 0")
 	mustServe(t, r.awaitReady(t, 2))
 	if got := r.log.count(brokeProtocol, noSlot); got != 1 {

@@ -63,7 +63,7 @@ func (m *master) relisten(slot, fd int) error {
 		m.sockets.relistened(fd)
 		m.found = append(m.found, supervise.SocketsMended{Slot: slot})
 		m.journal.note(supervise.Note{
-			Level: supervise.Warn, Text: "listening socket was shut down", Reason: fmt.Sprintf("a worker of slot %d called shutdown on it; it listens again", slot),
+			Level: supervise.Warn, Text: "listening socket was shut down", Reason: fmt.Sprintf("somebody who has it called shutdown on the socket of slot %d; it listens again", slot),
 		})
 	}
 	return err

@@ -90,7 +90,7 @@ func TestSocketThatWasShutDownIsWatchedAgain(t *testing.T) {
 	r.behaveOnce(t, 1, "shut-down")
 	r.serving(t)
 	own := fmt.Sprint(r.inodes(t, 1))
-	r.log.await(t, "listening socket was shut down", noSlot).mustSay(t, "reason", "a worker of slot 1 called shutdown")
+	r.log.await(t, "listening socket was shut down", noSlot).mustSay(t, "reason", "called shutdown on the socket of slot 1")
 	testproc.Await(t, "the second watch", func() bool { return r.watches(0, 1, own) == 2 })
 }
 
