@@ -10,7 +10,8 @@ import (
 // Arg is the first argument that makes the binary a built-in worker.
 const Arg = "built-in-worker"
 
-// procs is GOMAXPROCS: one for the loop, one for everything else. The default
+// procs is GOMAXPROCS: one for the loop, which keeps it while there is work (see
+// package reactor), one for everything else. The default
 // would be all CPUs of the machine, times the number of workers.
 const procs = 2
 

@@ -58,6 +58,11 @@
 // not defend itself against a handler that blocks or never returns (the master
 // sees that the beat has stopped).
 //
+// While there is work, Run waits without telling Go's scheduler, if GOMAXPROCS is 2
+// or more: that makes a short wait a good deal cheaper. Other goroutines then share
+// what is left of GOMAXPROCS. An idle loop, and one with a [Taker], waits as every
+// blocking call does.
+//
 // It owns no goroutine. Run occupies the goroutine that calls it; Post and
 // Drain may be called from any goroutine, everything else before Run or on the
 // loop (from a handler, a task, a timer or a hook).

@@ -14,6 +14,7 @@ import (
 // epoll is the Poller over epoll(7), with an eventfd(2) as the waker of its Wait.
 type epoll struct {
 	fd    int
+	sleep sleeper // on fd
 	waker int
 	woken atomic.Bool // Wake was called and no Wait has noticed yet
 	raw   [eventsPerTurnMax]unix.EpollEvent
@@ -22,7 +23,8 @@ type epoll struct {
 // wakerToken is the waker's registration; no loop uses it, see TokenMax.
 const wakerToken = TokenMax + 1
 
-func newEpoll() (*epoll, error) {
+// newEpoll makes an epoll. shares: the loop is not the one that serves, see sleeper.
+func newEpoll(shares bool) (*epoll, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -32,7 +34,7 @@ func newEpoll() (*epoll, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &epoll{fd: fd, waker: waker}
+	p := &epoll{fd: fd, waker: waker, sleep: sleeper{fd: fd, shares: shares}}
 	if err := p.Add(waker, wakerToken, Readable); err != nil {
 		return nil, errors.Join(fmt.Errorf("register waker: %w", err), p.Close())
 	}
@@ -53,7 +55,7 @@ func (p *epoll) Remove(fd int) error {
 
 func (p *epoll) Wait(ready []Token, timeout time.Duration) (int, error) {
 	room := min(len(ready), len(p.raw))
-	n, err := unix.EpollWait(p.fd, p.raw[:room], ceilMilliseconds(timeout))
+	n, err := p.sleep.wait(p.raw[:room], timeout)
 	if err == unix.EINTR {
 		return 0, nil
 	}

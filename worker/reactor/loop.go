@@ -57,7 +57,7 @@ func New(config Config) (*Loop, error) {
 	}
 	poller := config.Poller
 	if poller == nil {
-		if poller, err = newEpoll(); err != nil {
+		if poller, err = newEpoll(config.Taker != nil); err != nil {
 			return nil, fmt.Errorf("open epoll: %w", err)
 		}
 	}

@@ -15,6 +15,11 @@ const childVariable = "REACTOR_TEST_CHILD"
 
 var children = map[string]func() error{
 	"out-of-descriptors": serveWithFewDescriptors,
+	"collect-idle":       collectIdle,
+	"collect-holding":    collectHolding,
+	"collect-busy":       collectBusy,
+	"collect-one-p":      collectOneP,
+	"hold-or-hand-over":  holdOrHandOver,
 }
 
 func TestMain(m *testing.M) {

@@ -18,7 +18,8 @@ func TestPollers(t *testing.T) {
 		name string
 		open func() (Poller, error)
 	}{
-		{"epoll", func() (Poller, error) { return newEpoll() }},
+		{"epoll", func() (Poller, error) { return newEpoll(false) }},
+		{"epoll that always hands over", func() (Poller, error) { return newEpoll(true) }},
 	} {
 		for _, test := range []struct {
 			name string
@@ -202,7 +203,7 @@ func pollerKeepsTokens(t *testing.T, p Poller) {
 // Each arrival is reported once, and to everybody, although nobody reads.
 func pollerReportsEdges(t *testing.T, p Poller) {
 	ours, theirs := socketPair(t)
-	other, err := newEpoll()
+	other, err := newEpoll(false)
 	must(t, err)
 	defer func() { must(t, other.Close()) }()
 	send(t, theirs) // was there before: counts as an arrival
@@ -262,7 +263,7 @@ func TestEpollExclusiveWakesOne(t *testing.T) {
 	var wait sync.WaitGroup
 	pollers := make([]*epoll, 2)
 	for i := range pollers {
-		p, err := newEpoll()
+		p, err := newEpoll(false)
 		must(t, err)
 		pollers[i] = p
 		must(t, p.Add(listening, Token(i), Readable|Exclusive))
@@ -295,7 +296,7 @@ func TestEpollExclusiveWakesOne(t *testing.T) {
 
 func TestPollerErrorsEndTheLoop(t *testing.T) {
 	t.Parallel()
-	epoll, err := newEpoll()
+	epoll, err := newEpoll(false)
 	must(t, err)
 	loop, err := New(Config{NewHandler: func() Handler { return nil }, Poller: &brokenPoller{epoll}})
 	must(t, err)

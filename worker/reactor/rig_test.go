@@ -74,7 +74,7 @@ func (p *rigPoller) Wait(ready []Token, timeout time.Duration) (int, error) {
 func newRig(t testing.TB, config Config) *rig {
 	t.Helper()
 	r := &rig{t: t}
-	epoll, err := newEpoll()
+	epoll, err := newEpoll(false)
 	must(t, err)
 	r.poller = &rigPoller{Poller: epoll}
 	config.Poller = r.poller
