@@ -11,8 +11,8 @@ import (
 const lateAfter = 10 * time.Millisecond
 
 const (
-	slowKeptMax        = 1000 // bounds Report.Slow
-	failuresPrintedMax = 20   // of Report.Failures, in its text
+	slowKeptMax        = 10_000 // bounds Report.Slow
+	failuresPrintedMax = 20     // of Report.Failures, in its text
 )
 
 // Report is what became of a load. Two sums always hold: Scheduled = Sent +
@@ -55,7 +55,7 @@ type Report struct {
 	// Began is the start of the schedule.
 	Began time.Time `json:"began"`
 	// Slow are the answers that came more than Config.SlowAfter after they were
-	// sent, at most 1,000, in the order of their numbers; SlowAnswers counts all.
+	// sent, at most 10,000, in the order of their numbers; SlowAnswers counts all.
 	Slow        []Slow `json:"slow,omitempty"`
 	SlowAnswers int    `json:"slow_answers"`
 }

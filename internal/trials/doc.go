@@ -1,7 +1,8 @@
 // Package trials is tests only: a service of four workers is hurt while it serves,
 // and what its clients lose by that is counted. There is no code to import.
 //
-//	shrink_test.go   fewer workers and more again
+//	shrink_test.go   fewer workers and more again, also where they are dead
+//	silent_test.go   fewer workers while clients have not spoken yet
 //	kill_test.go     a worker is killed, and the next one, and the next one
 //	hang_test.go     a worker stands still: stopped, in an endless loop, asleep
 //	low_test.go      reloads and kills while hardly anybody comes

@@ -18,7 +18,7 @@ func TestKilledInTurn(t *testing.T) {
 	s := serve(t)
 	s.prove(t)
 	perSecond := rate(2000)
-	kills := size(6, 20)
+	kills := size(5, 20)
 	g := loadtest.Start(t, load.Config{Addr: s.addr, Rate: perSecond, Duration: time.Minute, SlowAfter: limit})
 	loadtest.Await(t, g, perSecond/4)
 	for n := range kills {
@@ -28,7 +28,7 @@ func TestKilledInTurn(t *testing.T) {
 	}
 	g.Stop()
 	o := s.finish(t, g, limit)
-	o.atMost(t, "requests failed that no kill explains", s.unexplained(o, 1), 0)
+	o.atMost(t, "requests failed that no kill explains", s.unexplained(t, o, 1), 0)
 	o.atMost(t, "answers were late", len(o.late), 0)
 	s.awaitCalm(t, workers)
 }

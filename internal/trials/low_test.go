@@ -41,7 +41,7 @@ func TestLowLoad(t *testing.T) {
 	}
 	o := s.finish(t, g, limit)
 	o.atMost(t, "requests failed by kills", o.failed, 1)
-	o.atMost(t, "requests failed that no kill explains", s.unexplained(o, 1), 0)
+	o.atMost(t, "requests failed that no kill explains", s.unexplained(t, o, 1), 0)
 	o.atMost(t, "answers were late", len(o.late), 0)
 	if st := s.awaitCalm(t, workers); st.Generation != uint64(1+reloads) {
 		t.Errorf("generation %d after %d reloads", st.Generation, reloads)

@@ -41,6 +41,7 @@ func (s span) overlap(other span) time.Duration {
 type pauses struct {
 	over chan struct{}
 	all  sync.WaitGroup
+	cpus int
 
 	mu    sync.Mutex
 	spans []span
@@ -56,6 +57,7 @@ func watchPauses(t testing.TB) *pauses {
 	p := &pauses{over: make(chan struct{})}
 	for cpu := range len(allowed) * 64 {
 		if allowed.IsSet(cpu) {
+			p.cpus++
 			p.all.Go(func() { p.watch(cpu) })
 		}
 	}
@@ -107,6 +109,17 @@ func (p *pauses) allowed(s span) (sum time.Duration) {
 		sum += 2 * pause.overlap(s)
 	}
 	return sum
+}
+
+// share is the part of a span in which a CPU paused, on average over all of them.
+func (p *pauses) share(s span) float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var sum time.Duration
+	for _, pause := range p.spans {
+		sum += pause.overlap(s)
+	}
+	return float64(sum) / float64(s.to.Sub(s.from)) / float64(p.cpus)
 }
 
 // longest is for the log.

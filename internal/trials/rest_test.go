@@ -57,7 +57,7 @@ func TestRest(t *testing.T) {
 			}
 			g.Stop()
 			o := s.finish(t, g, time.Second)
-			o.atMost(t, "requests failed that no kill explains", s.unexplained(o, 1), 0)
+			o.atMost(t, "requests failed that no kill explains", s.unexplained(t, o, 1), 0)
 			s.awaitRest(t)
 			s.sameDescriptors(t, before)
 		})

@@ -25,7 +25,7 @@ func TestShrinkAndGrow(t *testing.T) {
 	}{
 		"reactor":    {3000, nil},
 		"goroutines": {3000, []string{"--engine", "goroutines"}},
-		"program":    {500, []string{"--", "python3", sync}},
+		"program":    {size(200, 500), []string{"--", "python3", sync}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +86,7 @@ func TestShrinkOverTheDead(t *testing.T) {
 			loadtest.Await(t, g, g.Answered()+perSecond/10)
 			g.Stop()
 			o := s.finish(t, g, time.Second)
-			o.atMost(t, "requests failed that no kill explains", s.unexplained(o, lostByKill), 0)
+			o.atMost(t, "requests failed that no kill explains", s.unexplained(t, o, lostByKill), 0)
 		})
 	}
 }

@@ -40,7 +40,7 @@ func TestStorm(t *testing.T) {
 			})
 			loadtest.Await(t, g, perSecond/4)
 			storm := &storm{s: s, chance: chances(t, seed), stopped: map[int]bool{}}
-			for end := time.Now().Add(size(5*time.Second, time.Minute)); time.Now().Before(end); {
+			for end := time.Now().Add(size(4*time.Second, time.Minute)); time.Now().Before(end); {
 				storm.act(t)
 				pace(50*time.Millisecond + time.Duration(storm.chance.Int64N(int64(350*time.Millisecond))))
 			}
@@ -49,7 +49,7 @@ func TestStorm(t *testing.T) {
 			g.Stop()
 			o := s.finish(t, g, stormLate)
 			t.Logf("acts: %v", storm.acts)
-			o.atMost(t, "requests failed that no kill explains", s.unexplained(o, lostByKill), 0)
+			o.atMost(t, "requests failed that no kill explains", s.unexplained(t, o, lostByKill), 0)
 			o.atMost(t, "requests refused", o.Failed[load.Refused], 0)
 			o.atMost(t, "requests timed out", o.Failed[load.TimedOut], 0)
 			o.atMost(t, "bad answers", o.Failed[load.BadAnswer], 0)
