@@ -15,7 +15,9 @@ import (
 
 const (
 	// inHands is how many connections a worker can have accepted and not answered
-	// when it stops: one a turn, and those that it reads.
+	// when it stops: one a turn, and those that it reads. With goroutines, where
+	// accepting does not wait for the handlers, it can be more on a busy machine;
+	// the worker's own count says how many.
 	inHands = 3
 	// hangLate is later than any answer of a service that has three workers left, also
 	// on a machine that is busy with other things, and sooner than any hang ends.
@@ -43,12 +45,17 @@ func TestStopped(t *testing.T) {
 				t.Fatal(err)
 			}
 			pace(long)
-			after := helped(s.look(t))
+			st := s.look(t)
+			after, held := helped(st), connections(st, victim)
 			if err := s.resume(victim); err != nil {
 				t.Fatal(err)
 			}
 			loadtest.Await(t, g, g.Answered()+rate(hangRate)/4)
-			s.judgeHang(t, g)
+			t.Logf("%d connections were in the hands of the stopped worker", held)
+			if name == "reactor" {
+				held = inHands
+			}
+			s.judgeHang(t, g, max(held, inHands))
 			// A quarter of all connections came to the socket of the stopped worker.
 			if n := int(after - before); n < rate(hangRate)/4 {
 				t.Errorf("siblings took %d connections of a worker that was stopped for %s", n, long)
@@ -78,7 +85,7 @@ func TestStoppedForEver(t *testing.T) {
 	s.AwaitLine(t, "still there 5s after SIGABRT")
 	s.AwaitLine(t, "killed by SIGKILL")
 	s.awaitSuccessor(t, victim)
-	s.judgeHang(t, g)
+	s.judgeHang(t, g, inHands)
 }
 
 // TestSpinning sends a request whose handler never returns. The reactor's loop
@@ -103,7 +110,7 @@ func TestSpinning(t *testing.T) {
 			} else {
 				pace(size(2*time.Second, 5*time.Second))
 			}
-			s.judgeHang(t, g)
+			s.judgeHang(t, g, inHands)
 			if st := s.look(t); name != "reactor" && restarts(st) != 0 {
 				t.Errorf("a worker was replaced whose loop went on: %+v", st)
 			}
@@ -128,7 +135,7 @@ func TestBlocked(t *testing.T) {
 			if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
 				t.Errorf("the request that blocked got %q, %v", answer, err)
 			}
-			s.judgeHang(t, g)
+			s.judgeHang(t, g, inHands)
 			if st := s.awaitCalm(t, workers); restarts(st) != 0 {
 				t.Errorf("a worker was replaced that blocked for less than hang-timeout")
 			}
@@ -176,7 +183,7 @@ func (s *service) startHangLoad(t *testing.T) *load.Generator {
 
 // judgeHang ends the load: only what was in the hands of the worker failed or was
 // late.
-func (s *service) judgeHang(t *testing.T, g *load.Generator) {
+func (s *service) judgeHang(t *testing.T, g *load.Generator, limit int) {
 	t.Helper()
 	g.Stop()
 	o := s.finish(t, g, hangLate)
@@ -184,7 +191,17 @@ func (s *service) judgeHang(t *testing.T, g *load.Generator) {
 	if o.still {
 		lost -= o.Failed[load.TimedOut]
 	}
-	o.atMost(t, "requests failed or were late", lost+o.held+len(o.late), inHands)
+	o.atMost(t, "requests failed or were late", lost+o.held+len(o.late), limit)
+}
+
+// connections is how many a worker has open.
+func connections(st testproc.Status, pid int) int {
+	for _, w := range st.Workers {
+		if w.PID == pid {
+			return int(w.Connections)
+		}
+	}
+	return 0
 }
 
 func restarts(st testproc.Status) (sum int) {
