@@ -21,13 +21,14 @@ func (s *sockets) waiting(revision uint64, slot int) (n int) {
 		if slot >= g.Slots() || !serves && !s.isLeft(g, slot) {
 			continue
 		}
+		// BEFORE the queue: a handshake that ends in between would be in neither.
+		if s.isLeft(g, slot) {
+			n += g.endpoint.unsettled(g.FD(slot), s.now())
+		}
 		for _, fd := range g.Sockets(slot) {
 			if length, _, err := listen.Queue(fd); err == nil {
 				n += length
 			}
-		}
-		if s.isLeft(g, slot) {
-			n += g.endpoint.unsettled(g.FD(slot), s.now())
 		}
 	}
 	return n
@@ -42,11 +43,11 @@ func (s *sockets) waitingIn(slot int) (n int) {
 			if g.Shared() || slot >= g.Slots() {
 				continue
 			}
+			if s.isLeft(g, slot) { // BEFORE the queue, as in waiting
+				coming = p.unsettled(g.FD(slot), s.now())
+			}
 			if length, _, err := listen.Queue(g.FD(slot)); err == nil {
 				n += length
-			}
-			if s.isLeft(g, slot) {
-				coming = p.unsettled(g.FD(slot), s.now())
 			}
 		}
 		n += coming
