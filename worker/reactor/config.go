@@ -73,7 +73,7 @@ type Config struct {
 	// and the kernel asks them first, until they come to the end of the line.
 	Requeued func()
 	// Connections is called with the number of open connections whenever it
-	// has changed, at most once a turn.
+	// has changed: before a new one is read from, else once a turn.
 	Connections func(n int)
 	// Report gets what an operator should see in one line: *PanicError (a
 	// connection was lost) and *AcceptError (accepting pauses or ended). The

@@ -66,6 +66,7 @@ func (l *Loop) open(fd int) error {
 	c.token = l.registry.addConn(c)
 	c.handler = l.config.NewHandler()
 	c.extend(l.timeouts[Header])
+	l.tellConnections() // BEFORE the handler, which may block, or answer a client that then asks
 	l.refused = nil
 	if l.handling || !c.receive() {
 		c.await(Readable)

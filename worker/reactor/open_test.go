@@ -58,8 +58,8 @@ func TestOneNewConnectionAtATime(t *testing.T) {
 	r = newRig(t, Config{NewHandler: func() Handler {
 		return handlerFunc(func(in, out []byte) (int, []byte, Phase) {
 			handled++
-			if r.accepted != handled {
-				t.Errorf("%d are accepted while number %d is handled", r.accepted, handled)
+			if r.accepted != handled || r.connections != 1 {
+				t.Errorf("%d are accepted and %d are open while number %d is handled", r.accepted, r.connections, handled)
 			}
 			return len(in), append(out, in...), Close
 		})
