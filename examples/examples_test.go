@@ -97,9 +97,6 @@ func TestHelpingExample(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Kill(stopped, syscall.SIGCONT) }) // or the stop would wait for it
 	r := loadtest.Finish(t, loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate, Duration: 2 * time.Second, Timeout: 5 * time.Second}))
 	t.Logf("%d scheduled, %d answered, p50 %v, p99 %v, slots %v", r.Scheduled, r.Answered, r.Latency.P50, r.Latency.P99, r.BySlot)
-	if r.BySlot[0] == 0 || r.BySlot[2] == 0 {
-		t.Errorf("one of the siblings has nothing to do: %v", r.BySlot)
-	}
 	if r.ByPID[stopped] > 0 || r.Answered != r.Scheduled {
 		t.Errorf("%d of %d were answered, %d by the worker that was stopped", r.Answered, r.Scheduled, r.ByPID[stopped])
 	}
