@@ -227,6 +227,37 @@ func TestQueuesOfAllEditionsAreLookedAt(t *testing.T) {
 	}
 }
 
+// counting is a talk with a worker that has done so much.
+type counting struct {
+	talk
+	done ipc.Counters
+}
+
+func (c *counting) counters() ipc.Counters { return c.done }
+
+// TestMovesDoNotCancelOut: a connection that leaves the queue is one more that was
+// accepted, and both are moves.
+func TestMovesDoNotCancelOut(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, 1, listeningApp(t, "127.0.0.1:0"))
+	worker := &counting{}
+	s.children[supervise.WorkerID{}] = &child{talk: worker}
+	s.dialSlots(t)
+	moved := func() bool { return s.perform(supervise.LookAtQueues{})[0].(supervise.QueuesSampled).Moved }
+	moved()
+	worker.done.Accepted = uint64(acceptAll(s.sockets, 1, 0))
+	if !moved() {
+		t.Error("an accept is no move")
+	}
+	if moved() {
+		t.Error("nothing is a move")
+	}
+	worker.done.Requests++
+	if !moved() {
+		t.Error("a request on an open connection is no move")
+	}
+}
+
 // BenchmarkLookAtQueues while nothing waits, which is how most looks are.
 func BenchmarkLookAtQueues(b *testing.B) {
 	for _, slots := range []int{4, 1024} {

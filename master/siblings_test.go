@@ -86,6 +86,27 @@ func TestSiblingFDs(t *testing.T) {
 	}
 }
 
+// TestRingOfSiblings: nobody is given sockets of a slot that retires, or of himself.
+func TestRingOfSiblings(t *testing.T) {
+	t.Parallel()
+	s := mustOpenSockets(t, 4, listening(t, "a", "127.0.0.1:0"))
+	for _, test := range []struct {
+		slot, helpers, staying int
+		want                   []int // slots
+	}{
+		{0, 2, 4, []int{1, 2}}, {3, 2, 4, []int{0, 1}}, {2, 9, 4, []int{3, 0, 1}}, {0, 0, 4, nil},
+		{1, 2, 3, []int{2, 0}}, {0, 2, 2, []int{1}}, {0, 2, 1, nil}, {3, 2, 9, []int{0, 1}},
+	} {
+		var want []int
+		for _, slot := range test.want {
+			want = append(want, s.of(1, slot)[0].FD)
+		}
+		if got := s.ring(1, test.slot, test.helpers, test.staying); !slices.Equal(got, want) {
+			t.Errorf("%+v: got %v, want %v", test, got, want)
+		}
+	}
+}
+
 // TestSiblingFDsCanBeSwitched on and off by a reload.
 func TestSiblingFDsCanBeSwitched(t *testing.T) {
 	t.Parallel()
