@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"image/color"
 	"math"
 	"strconv"
 	"strings"
@@ -65,11 +66,11 @@ func plain(v float64) string {
 func roomy(label string) string { return label + strings.Repeat(" ", 1+len(label)/4) }
 
 // swatch is the mark of a series in the legend.
-type swatch int
+type swatch color.RGBA
 
 func (s swatch) Thumbnail(c *draw.Canvas) {
 	middle := (c.Min.Y + c.Max.Y) / 2
-	c.FillPolygon(colorOf(int(s)), rectangle(c.Min.X, c.Max.X, middle, vg.Points(7)))
+	c.FillPolygon(color.RGBA(s), rectangle(c.Min.X, c.Max.X, middle, vg.Points(7)))
 }
 
 // grid draws a faint line at each tick that has a label.

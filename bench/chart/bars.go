@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"image/color"
 	"math"
 
 	"gonum.org/v1/plot"
@@ -17,6 +18,17 @@ type Series struct {
 	Values []float64
 	// Low and High are the ends of the spread around each value; nil: none.
 	Low, High []float64
+	// Color is the number of its color, from 1 on, where a subject is to keep it
+	// over drawings that do not have the same series; 0: its place among them.
+	Color int
+}
+
+// color is that of the series at a place of a drawing.
+func (s Series) color(place int) color.RGBA {
+	if s.Color > 0 {
+		return colorOf(s.Color - 1)
+	}
+	return colorOf(place)
 }
 
 // Bars compares by length: in each group, from top to bottom, one bar for each
@@ -59,7 +71,7 @@ func (b Bars) Write(path string) error {
 	p.Add(grid{vertical: true}, barPlotter{b})
 	for i, s := range b.Series {
 		if len(b.Series) > 1 {
-			p.Legend.Add(s.Name, swatch(i))
+			p.Legend.Add(s.Name, swatch(s.color(i)))
 		}
 	}
 	p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, vg.Points(6)
@@ -116,7 +128,7 @@ func (b barPlotter) Plot(c draw.Canvas, p *plot.Plot) {
 			end := c.Min.X
 			if s.Values[g] > p.X.Min {
 				end = toX(s.Values[g])
-				c.FillPolygon(colorOf(i), rectangle(c.Min.X, end, middle, vg.Points(barHeight-2)))
+				c.FillPolygon(s.color(i), rectangle(c.Min.X, end, middle, vg.Points(barHeight-2)))
 			}
 			// Not before the axis begins: a logarithm has no zero.
 			low, high := max(p.X.Min, at(s.Low, g)), max(p.X.Min, at(s.High, g))

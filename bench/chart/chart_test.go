@@ -126,3 +126,23 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// A subject keeps its color also where another one is left out.
+func TestColorIsKept(t *testing.T) {
+	t.Parallel()
+	if got := (Series{Color: 3}).color(0); got != palette[2] {
+		t.Errorf("color 3 of the first: got %v, want %v", got, palette[2])
+	}
+	if got := (Series{}).color(4); got != palette[4] {
+		t.Errorf("no color of the fifth: got %v, want %v", got, palette[4])
+	}
+	path := filepath.Join(t.TempDir(), "a.svg")
+	lines := Lines{Steps: []string{"a", "b"}, Series: []Series{{Name: "x", Values: []float64{1, 2}, Color: 7}}}
+	if err := lines.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(text), "#7A7F87") || strings.Contains(string(text), "#0072B2") {
+		t.Errorf("want the seventh color and not the first (%v):\n%s", err, text)
+	}
+}

@@ -3,8 +3,9 @@
 //
 // It promises that a drawing can be read on a dark page and on a light one (it
 // brings its own background), that each subject keeps its color as long as the
-// order of the series stays, and that a value that is missing is shown as missing:
-// math.NaN() leaves a gap and the letters "n/a", never a zero.
+// order of the series stays, or Series.Color says which it has, and that a value
+// that is missing is shown as missing: math.NaN() leaves a gap and the letters
+// "n/a", never a zero.
 //
 // It does not calculate: rows and values come as they are to be shown.
 //

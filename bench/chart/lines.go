@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"image/color"
 	"math"
 
 	"gonum.org/v1/plot"
@@ -48,24 +49,24 @@ func (l Lines) Write(path string) error {
 	p.Add(grid{})
 	for i, s := range l.Series {
 		for _, run := range l.runs(s) {
-			if err := addRun(p, run, i); err != nil {
+			if err := addRun(p, run, s.color(i)); err != nil {
 				return fmt.Errorf("draw %s: %w", path, err)
 			}
 		}
-		p.Legend.Add(s.Name, swatch(i))
+		p.Legend.Add(s.Name, swatch(s.color(i)))
 	}
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.XOffs = vg.Points(6)
 	return save(p, linesHeight, path)
 }
 
-func addRun(p *plot.Plot, run plotter.XYs, series int) error {
+func addRun(p *plot.Plot, run plotter.XYs, of color.RGBA) error {
 	line, points, err := plotter.NewLinePoints(run)
 	if err != nil {
 		return err
 	}
-	line.Color, line.Width = colorOf(series), vg.Points(2)
-	points.Color, points.Shape, points.Radius = colorOf(series), draw.CircleGlyph{}, vg.Points(3)
+	line.Color, line.Width = of, vg.Points(2)
+	points.Color, points.Shape, points.Radius = of, draw.CircleGlyph{}, vg.Points(3)
 	p.Add(line, points)
 	return nil
 }
