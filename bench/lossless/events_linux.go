@@ -175,7 +175,7 @@ var spread = event{
 func calm(ctx context.Context, _ server, size size) (int, error) { return 0, pause(ctx, size.calm) }
 
 var uneven = event{
-	name: "uneven", title: "Uneven work: one request in five blocks its worker for 40 ms", mode: load.NewConnection, rate: 300, path: "/uneven",
+	name: "uneven", title: "Uneven work: one request in five takes 40 ms", mode: load.NewConnection, rate: 300, path: "/uneven",
 	repeat: 5, under: calm, spread: byPID,
 	limits: limits{lost: func(int) int { return 0 }, spread: 1.3, p99Ratio: 1.25},
 	unable: func(s subject) string {

@@ -62,8 +62,8 @@ func lostShare(rows []row, name string) float64 {
 // latencyLines shows the latencies of one event.
 func latencyLines(subjects []subject, s section) chart.Lines {
 	lines := chart.Lines{Title: s.title, Unit: "latency of the answered, ms", Steps: quantileNames, Log: true}
-	for _, subject := range subjects {
-		series := chart.Series{Name: subject.title}
+	for place, subject := range subjects {
+		series := chart.Series{Name: subject.title, Color: place + 1} // the same in every drawing
 		r, there := find(s.rows, subject.name)
 		there = there && r.answered() > 0
 		for i := range quantileNames {

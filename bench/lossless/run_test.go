@@ -204,3 +204,14 @@ func TestPlacesAreApart(t *testing.T) {
 		t.Errorf("got %v (%v) and %v (%v)", a, errA, b, errB)
 	}
 }
+
+// A longer title is cut off in a drawing.
+func TestTitlesFit(t *testing.T) {
+	t.Parallel()
+	const titleMax = 50
+	for _, e := range []event{reloadNew, reloadKept, shrink, hang, spin, crash, spread, uneven} {
+		if n := len([]rune(e.title)); n > titleMax {
+			t.Errorf("%s: title of %d characters, want at most %d: %s", e.name, n, titleMax, e.title)
+		}
+	}
+}
