@@ -23,8 +23,7 @@ func (m *master) keepConfig(cfg config.Config) supervise.Target {
 	}
 	if len(cfg.Command) == 0 {
 		t.Own, t.Helpers = true, cfg.HelpersInForce()
-	}
-	if len(cfg.Command) > 0 {
+	} else {
 		t.ReadyAfter = cfg.Ready.After
 		if cfg.Ready.Notify && m.speaks[commandKey(cfg)] {
 			t.ReadyAfter = 0 // its last release could say READY=1: one that only lives is broken

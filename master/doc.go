@@ -6,7 +6,8 @@
 //	control ─────┤                                   ┌─► children  spawn, serve, drain, abort, kill
 //	workers' IPC ┼─► events ─► loop ─► Step ─► acts ─┼─► sockets   an edition for each configuration
 //	workers' end ┤     ▲                             ├─► journal   log lines, event stream
-//	deadlines ───┘     └──── outcomes ───────────────┴─► callers   answers
+//	deadlines ───┘     └──── outcomes ───────────────┼─► callers   answers
+//	                                                 └─► bell      rung for all workers of our own
 //
 // A worker of our own and any other program differ in how they talk (talk.go):
 // ours.go has messages and a scoreboard, foreign.go sd_notify(3) and signals.
@@ -20,7 +21,8 @@
 //
 // The loop; one for each signal; the control server's; the journal's writer; and
 // for each child four: one waits for its end, one receives its messages, two
-// read its output. All end with Run.
+// read its output; and one as long as something is waited for to be empty. All end
+// with Run.
 //
 // An effect whose outcome is known at once (a spawn, an opened socket) puts it
 // on a queue that the loop empties before its next select. Sending it on the

@@ -62,7 +62,8 @@ func (o *ours) closeTheirs() {
 const listeningMax = 64
 
 // hear takes messages until the channel ends. Each kind may come once in a life,
-// and Watched once for each Watch, so a worker cannot flood the loop.
+// Watched once for each Watch and Listening within its rate, so a worker cannot
+// flood the loop.
 func (o *ours) hear() {
 	seen := map[ipc.Kind]bool{}
 	for {

@@ -104,9 +104,7 @@ func timeoutsOfSettings(t *testing.T, hello ipc.Settings) {
 	client := mustDial(t, address)
 	client.mustHello(t)
 	client.mustEnd(t)
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "")
+	c.mustDrain(t, "")
 }
 
 // TestOutOfDescriptors: a worker that has none left says so once, serves those who
@@ -138,9 +136,7 @@ func outOfDescriptors(t *testing.T, hello ipc.Settings) {
 			t.Fatal(err)
 		}
 	}
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, words)
+	c.mustDrain(t, words)
 }
 
 func TestDrainClosesIdleConnections(t *testing.T) { onEachEngine(t, drainClosesIdleConnections) }

@@ -56,9 +56,7 @@ func TestInheritedDescriptorsAreClosedOnExec(t *testing.T) {
 			t.Errorf("descriptor %d of the worker has flags %#o, want O_CLOEXEC", fd, flags)
 		}
 	}
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "")
+	c.mustDrain(t, "")
 }
 
 // openFlags reads the flags of another process's descriptor (proc_pid_fdinfo(5)).

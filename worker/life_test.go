@@ -86,9 +86,7 @@ func TestIsNamedInProcessLists(t *testing.T) {
 	if err != nil || string(got) != commandName+"\n" {
 		t.Errorf("comm is %q, %v, want %q", got, err, commandName)
 	}
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "")
+	c.mustDrain(t, "")
 }
 
 // TestStandbyDoesNotAccept lets two beats pass, which are turns of the loop in
@@ -160,9 +158,7 @@ func heartBeatsWhileIdle(t *testing.T, hello ipc.Settings) {
 	if beat, now := c.counters(t).Beat, ipc.Monotonic(); beat > now {
 		t.Errorf("the last beat was at %d, which is after %d", beat, now)
 	}
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "")
+	c.mustDrain(t, "")
 }
 
 // mustBeat waits for a beat later than now.
@@ -329,9 +325,7 @@ func ignoresTheMastersSignals(t *testing.T, hello ipc.Settings) {
 		c.signal(t, s.(syscall.Signal))
 	}
 	mustServe(t, address)
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "")
+	c.mustDrain(t, "")
 }
 
 func TestOrphanServesOn(t *testing.T) { onEachEngine(t, orphanServesOn) }

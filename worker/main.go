@@ -11,8 +11,8 @@ import (
 const Arg = "built-in-worker"
 
 // procs is GOMAXPROCS: one for the loop, which keeps it while there is work (see
-// package reactor), one for everything else. The default
-// would be all CPUs of the machine, times the number of workers.
+// package reactor), one for everything else. The default would be all CPUs of the
+// machine, times the number of workers.
 const procs = 2
 
 // Main lives the life of a built-in worker and returns its exit code: 0 for an

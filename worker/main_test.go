@@ -179,6 +179,15 @@ func (c *child) next(t testing.TB) (m ipc.Message, err error) {
 	return m, err
 }
 
+// mustDrain tells the worker to leave, which it does in good order, having written
+// the words to stderr (or nothing).
+func (c *child) mustDrain(t testing.TB, words string) {
+	t.Helper()
+	c.send(t, ipc.Drain{})
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, words)
+}
+
 // mustSay checks what the worker says from now on, up to its end.
 func (c *child) mustSay(t testing.TB, want ...ipc.Message) {
 	t.Helper()

@@ -162,9 +162,7 @@ func watchesASibling(t *testing.T, hello ipc.Settings) {
 	if got := queueLength(t, theirs); got != 1 {
 		t.Errorf("%d connections wait in a queue that was let go, want 1", got)
 	}
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "")
+	c.mustDrain(t, "")
 }
 
 // TestLetGoServesWhatWaits: the master closes the slot when it hears of it.
@@ -325,9 +323,7 @@ func watchFails(t *testing.T, hello ipc.Settings) {
 	c.mustWatchOnce(t, theirs)
 	mustServe(t, theirAddress)
 	mustServe(t, address)
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "watch the sockets of slot 3: ")
+	c.mustDrain(t, "watch the sockets of slot 3: ")
 }
 
 // TestTooFewDescriptorsToWatch: what cannot be taken is closed, and the worker lives.
@@ -345,9 +341,7 @@ func tooFewDescriptorsToWatch(t *testing.T, hello ipc.Settings) {
 		t.Errorf("the worker has the socket as %v, want none", copies)
 	}
 	mustServe(t, address)
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "watch the sockets of slot 3: take received descriptor: fcntl F_DUPFD_CLOEXEC: too many open files")
+	c.mustDrain(t, "watch the sockets of slot 3: take received descriptor: fcntl F_DUPFD_CLOEXEC: too many open files")
 }
 
 // limitDescriptors leaves the worker so many: the limit is a number, not a count.
@@ -379,9 +373,7 @@ func siblingsSlotCloses(t *testing.T, hello ipc.Settings) {
 	eventually(t, "the worker has closed its copy", func() bool { return len(c.copies(t, theirs)) == 0 })
 	c.watch(t, neighbour)
 	mustServe(t, address)
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	c.mustExit(t, 0, "")
+	c.mustDrain(t, "")
 }
 
 // TestOwnSocketShutDown: a worker that is deaf makes room for its successor.

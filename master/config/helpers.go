@@ -1,12 +1,14 @@
 package config
 
-import "strconv"
+import (
+	"strconv"
+
+	"prefork/master/supervise"
+)
 
 const (
-	// HelpersMax bounds how many siblings watch each slot: every one more is asked by
-	// the kernel for each connection that nobody else takes, and beyond a few there is
-	// always somebody free.
-	HelpersMax = 16
+	// HelpersMax bounds how many siblings watch each slot.
+	HelpersMax = supervise.HelpersMax
 	// siblingSocketsMax bounds the listening sockets of a worker of a Command, its
 	// siblings' with them, well below the usual soft limit of 1,024 open files. The
 	// start of a worker has the same bound.

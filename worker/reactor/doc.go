@@ -41,6 +41,8 @@
 //     messages, timers and tasks of a turn are bounded by named constants.
 //   - A turn accepts one connection at most, from the queue that was served longest
 //     ago: no queue starves another.
+//   - Connections leave some descriptors free, so that the worker can still be sent
+//     some, and who comes then waits in the queue.
 //   - A socket that is let go leaves the loop only when what waited in it at that
 //     moment has been accepted.
 //   - While a client does not read its answers, nothing more is read from it.
