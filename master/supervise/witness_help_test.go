@@ -23,10 +23,10 @@ type pair struct {
 
 // entry is one worker's word, or the ask for it.
 type entry struct {
-	order    int
-	asked    bool
-	ending   bool
-	shutDown bool // what it watched was
+	order  int
+	asked  bool
+	ending bool
+	stale  bool // what it watched was shut down, or its owner has left the line since
 }
 
 func newHelp() help {
@@ -46,10 +46,14 @@ func (h help) clone() help {
 func (h *help) hear(ev Event, living map[WorkerID]told) {
 	switch ev := ev.(type) {
 	case WorkerSaidListening:
-		if living[ev.ID] == serve { // again: it went to the end of the line
-			h.order++
-			h.listens[ev.ID] = h.order
+		if living[ev.ID] != serve {
+			return
 		}
+		if h.listens[ev.ID] != 0 { // again: it went to the end of the line
+			h.outdate(ev.ID.Slot)
+		}
+		h.order++
+		h.listens[ev.ID] = h.order
 	case WorkerSaidWatched:
 		if living[ev.ID] == serve {
 			h.hearWatched(pair{ev.ID, ev.Slot})
@@ -60,12 +64,7 @@ func (h *help) hear(ev Event, living map[WorkerID]told) {
 			h.deaf[ev.ID] = true
 		}
 	case SocketsMended:
-		for p, e := range h.watches {
-			if p.slot == ev.Slot {
-				e.shutDown = true
-				h.watches[p] = e
-			}
-		}
+		h.outdate(ev.Slot)
 	case SlotEmptied:
 		if at, asked := h.emptying[ev.Slot]; asked && at == ev.Deadline {
 			h.emptied[ev.Slot] = true
@@ -88,6 +87,17 @@ func (h *help) hearWatched(p pair) {
 	default:
 		e.asked = false
 		h.watches[p] = e
+	}
+}
+
+// outdate has all who watch a slot to be asked again, even if its owner is gone
+// when they can be.
+func (h *help) outdate(slot int) {
+	for p, e := range h.watches {
+		if p.slot == slot {
+			e.stale = true
+			h.watches[p] = e
+		}
 	}
 }
 
@@ -137,7 +147,7 @@ func (h *help) seeWatch(p pair, w *witness) error {
 		return fmt.Errorf("I9: the slot has no sockets: %d slots have", w.opened)
 	case e.asked:
 		return fmt.Errorf("I9: the worker has not answered yet")
-	case known && !e.shutDown && e.order > h.listens[h.owner(p.slot, w)]:
+	case known && !e.stale && e.order > h.listens[h.owner(p.slot, w)]:
 		return fmt.Errorf("I9: the worker watches it already, behind its owner")
 	}
 	h.order++
@@ -191,9 +201,8 @@ func (h *help) seeClose(slot int, w *witness) error {
 		if !e.asked {
 			return fmt.Errorf("I9: %s still watches it", name(p.id))
 		}
-		e.shutDown = true
-		h.watches[p] = e
 	}
+	h.outdate(slot)
 	return nil
 }
 
@@ -205,8 +214,8 @@ func (h *help) checkRing(w *witness, slots, helpers int) error {
 		for p, e := range h.watches {
 			switch {
 			case p.slot != slot:
-			case e.asked || e.shutDown:
-				return fmt.Errorf("L3: %s does not answer, or watches what was shut down: slot %d, %+v", name(p.id), slot, e)
+			case e.asked || e.stale:
+				return fmt.Errorf("L3: %s does not answer, or watches what is not so any more: slot %d, %+v", name(p.id), slot, e)
 			case e.order < h.listens[h.owner(slot, w)]:
 				return fmt.Errorf("L3: %s stands before the owner of slot %d", name(p.id), slot)
 			default:
