@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	os.Exit(testproc.Main(m,
 		testproc.Command{Name: process.ExecStepArg, Run: process.ExecStep, Indirect: true},
 		testproc.Command{Name: workerCommand, Run: beWorker, Indirect: true},
-		testproc.Command{Name: realworker.Arg, Run: func([]string) int { return realworker.Main() }, Indirect: true},
+		testproc.Command{Name: realworker.Arg, Run: func([]string) int { return realworker.Live(realworker.BuiltIn) }, Indirect: true},
 		testproc.Command{Name: programCommand, Run: beProgram, Indirect: true},
 		testproc.Command{Name: partCommand, Run: bePart, Indirect: true},
 		testproc.Command{Name: lodgerCommand, Run: beLodger, Indirect: true},

@@ -1,9 +1,6 @@
 package worker
 
 import (
-	"fmt"
-	"slices"
-
 	"prefork/ipc"
 	"prefork/worker/goroutines"
 	"prefork/worker/proto"
@@ -35,19 +32,6 @@ var (
 	_ engine = (*goroutines.Engine)(nil)
 )
 
-// The engines, by the names that the configuration uses.
-const (
-	onReactor    = "reactor"
-	onGoroutines = "goroutines"
-)
-
-// The built-in apps.
-const (
-	appHello  = "hello"
-	appStatic = "static"
-	appEcho   = "echo"
-)
-
 // engineConfig is what an engine needs from its worker.
 type engineConfig struct {
 	settings ipc.Settings
@@ -56,52 +40,6 @@ type engineConfig struct {
 	bell     int
 	report   func(error) // from any goroutine
 	requeued func()      // siblings stand before us
-}
-
-// newEngine makes the engine that the settings name, with the app that they name.
-func newEngine(c engineConfig) (engine, error) {
-	name, err := chooseEngine(c.settings)
-	if err != nil {
-		return nil, err
-	}
-	if name == onGoroutines {
-		return newGoroutines(c)
-	}
-	return newReactor(c)
-}
-
-// enginesOf are the engines that can run an app, its default first. Reading a file
-// can block, which the reactor must not; echo is no HTTP, and goroutines speaks
-// nothing else.
-var enginesOf = map[string][]string{
-	appHello:  {onReactor, onGoroutines},
-	appStatic: {onGoroutines},
-	appEcho:   {onReactor},
-}
-
-// answersOf are the apps that are a function of the request.
-var answersOf = map[string]func(engineConfig) proto.Answers{
-	appHello: func(c engineConfig) proto.Answers { return c.self.Answers() },
-}
-
-// answers returns the app that the settings name, one of answersOf.
-func (c engineConfig) answers() proto.Answers { return answersOf[c.settings.App](c) }
-
-// chooseEngine returns the engine that the settings name, or the default of their
-// app.
-func chooseEngine(s ipc.Settings) (string, error) {
-	engines, known := enginesOf[s.App]
-	switch {
-	case !known:
-		return "", fmt.Errorf("app %q is not built in: choose %s, %s or %s", s.App, appHello, appStatic, appEcho)
-	case s.Engine == "":
-		return engines[0], nil
-	case slices.Contains(engines, s.Engine):
-		return s.Engine, nil
-	case s.Engine == onReactor || s.Engine == onGoroutines:
-		return "", fmt.Errorf("app %q does not run on engine %q: choose engine %s, or leave it out", s.App, s.Engine, engines[0])
-	}
-	return "", fmt.Errorf("engine %q is not built in: choose %s or %s", s.Engine, onReactor, onGoroutines)
 }
 
 // accepted and the like put the numbers of an engine on the scoreboard.

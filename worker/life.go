@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
-	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
@@ -19,11 +18,12 @@ import (
 type state string
 
 const (
-	starting state = "starting"
-	standby  state = "standby"
-	serving  state = "serving"
-	draining state = "draining"
-	gone     state = "gone"
+	starting  state = "starting"
+	preparing state = "preparing"
+	standby   state = "standby"
+	serving   state = "serving"
+	draining  state = "draining"
+	gone      state = "gone"
 )
 
 // noDeadline lets a drain take as long as the timeouts of its connections do.
@@ -37,6 +37,8 @@ type life struct {
 	receivedC chan received // nil once the master is lost
 	signalC   <-chan os.Signal
 	orphanC   <-chan time.Time // fires when an orphan has served long enough; nil: no orphan
+	engineC   chan engine      // an engine is about to run
+	returnedC chan error       // serve has returned; it has room for that one result
 	failedC   chan error       // the engine could not listen; it has room for that one error
 	deafC     chan struct{}    // the engine has lost a listening socket; it has room for one such news
 
@@ -45,25 +47,29 @@ type life struct {
 	board    *ipc.Scoreboard // the engine's from Welcome on, until engineEnded
 	bell     int             // likewise; 0: none yet, see takeDescriptor
 
-	engine      engine        // nil while starting
-	engineEnded chan struct{} // nil while starting, closed when Run has returned
-	engineErr   error         // what Run returned; read it after engineEnded
+	serve       func(*Worker) error // the program's
+	engine      engine              // nil before standby
+	engineEnded chan struct{}       // closed when the engine's Run has returned
 
 	receiver sync.WaitGroup
-	endC     chan struct{} // closed to end the receiver
+	endC     chan struct{} // closed when this life is over: it ends the receiver
 }
 
 // newLife starts to listen to the master. The caller calls end.
-func newLife(in inheritance, signalC <-chan os.Signal) *life {
+func newLife(in inheritance, signalC <-chan os.Signal, serve func(*Worker) error) *life {
 	l := &life{
-		conn:      in.conn,
-		listeners: in.listeners,
-		receivedC: make(chan received),
-		signalC:   signalC,
-		failedC:   make(chan error, 1),
-		deafC:     make(chan struct{}, 1),
-		endC:      make(chan struct{}),
-		state:     starting,
+		conn:        in.conn,
+		listeners:   in.listeners,
+		receivedC:   make(chan received),
+		signalC:     signalC,
+		engineC:     make(chan engine),
+		returnedC:   make(chan error, 1),
+		failedC:     make(chan error, 1),
+		deafC:       make(chan struct{}, 1),
+		engineEnded: make(chan struct{}),
+		endC:        make(chan struct{}),
+		serve:       serve,
+		state:       starting,
 	}
 	l.receiver.Go(func() { receive(l.conn, l.receivedC, l.endC) })
 	return l
@@ -86,10 +92,11 @@ func (l *life) run() error {
 			l.becomeDeaf()
 		case <-l.orphanC:
 			l.becomeDraining(noDeadline)
+		case e := <-l.engineC:
+			err = l.becomeStandby(e)
 		case err = <-l.failedC:
-		case <-l.engineEnded:
-			err = l.engineErr
-			l.state = gone
+		case err = <-l.returnedC:
+			err = l.becomeGone(err)
 		}
 		if err != nil {
 			return err
@@ -125,7 +132,7 @@ func (l *life) hear(r received) error {
 	switch m := r.message.(type) {
 	case ipc.Welcome:
 		if l.state == starting {
-			return l.becomeStandby(m, r.files[0], r.files[1]) // ipc promises that they are there
+			return l.becomePreparing(m, r.files[0], r.files[1]) // ipc promises that they are there
 		}
 	case ipc.Serve:
 		switch l.state {
@@ -170,46 +177,6 @@ func (l *life) becomeDeaf() {
 	}
 }
 
-// becomeStandby learns from the Welcome who this worker is, starts the engine
-// without any listening socket, and tells the master that it could serve.
-func (l *life) becomeStandby(w ipc.Welcome, board, bell *os.File) error {
-	var err error
-	if l.bell, err = takeDescriptor(bell); err != nil {
-		return errors.Join(err, board.Close())
-	}
-	if l.board, err = ipc.OpenScoreboard(board); err != nil {
-		return err
-	}
-	if l.settings, err = parseSettings(w.Settings); err != nil {
-		return err
-	}
-	if err := l.startEngine(w); err != nil {
-		return err
-	}
-	l.state = standby
-	return l.conn.Send(ipc.Ready{})
-}
-
-func (l *life) startEngine(w ipc.Welcome) error {
-	engine, err := newEngine(engineConfig{
-		settings: l.settings,
-		self:     proto.Hello{Slot: int(w.Slot), Incarnation: w.Incarnation, Generation: w.Generation, PID: os.Getpid()},
-		board:    l.board,
-		bell:     l.bell,
-		report:   l.note,
-		requeued: func() { l.tell(ipc.Listening{}) },
-	})
-	if err != nil {
-		return err
-	}
-	l.engine, l.engineEnded = engine, make(chan struct{})
-	go func() {
-		defer close(l.engineEnded)
-		l.engineErr = engine.Run()
-	}()
-	return nil
-}
-
 // note is what the engine reports by, from any of its goroutines.
 func (l *life) note(err error) {
 	report(err)
@@ -247,7 +214,7 @@ func (l *life) listen() {
 // second drain may bring the deadline nearer.
 func (l *life) becomeDraining(deadline int64) {
 	switch l.state {
-	case starting:
+	case starting, preparing:
 		l.state = gone // nobody has come, so there is nobody to finish with
 	case draining:
 		l.engine.Drain(deadline, nil)
@@ -274,7 +241,7 @@ func (l *life) loseMaster(cause error) error {
 	_ = l.conn.Close() // nothing more will come or go
 	l.receivedC = nil
 	switch l.state {
-	case starting, standby:
+	case starting, preparing, standby:
 		return fmt.Errorf("%w: this worker exits, it has served nobody yet", cause)
 	case serving:
 		patience := l.settings.OrphanTimeout

@@ -25,9 +25,16 @@ import (
 // starts as an exec step, because only a process itself knows its LISTEN_PID.
 const envExecStep = "PREFORK_TEST_EXEC_STEP"
 
+// envProgram names the program, one of programs, that a worker is; without it the
+// worker is the built-in one.
+const envProgram = "PREFORK_TEST_PROGRAM"
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Arg {
-		os.Exit(Main())
+		if name, set := os.LookupEnv(envProgram); set {
+			Main(programs[name])
+		}
+		os.Exit(Live(BuiltIn))
 	}
 	if os.Getenv(envExecStep) != "" {
 		os.Exit(execStep())
@@ -69,7 +76,7 @@ type child struct {
 
 // start starts a worker on a listening socket, as the master does, and says
 // nothing to it.
-func start(t testing.TB, listener *os.File) *child {
+func start(t testing.TB, listener *os.File, env ...string) *child {
 	t.Helper()
 	mine, theirs := mustSocketpair(t)
 	c := &child{fd: mine, board: mustScoreboard(t), bell: mustBell(t)}
@@ -78,7 +85,7 @@ func start(t testing.TB, listener *os.File) *child {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.conn.Close() }) // some tests close it themselves
-	c.exec(t, []*os.File{listener, theirs}, envListenFDs+"=1", ipc.EnvFD+"=4")
+	c.exec(t, []*os.File{listener, theirs}, append(env, envListenFDs+"=1", ipc.EnvFD+"=4")...)
 	if err := theirs.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,26 +8,10 @@ import (
 
 	"prefork/worker/goroutines"
 	"prefork/worker/proto"
-	"prefork/worker/static"
 )
 
-// newGoroutines makes a net/http engine that serves an app that answers HTTP, or static.
-func newGoroutines(c engineConfig) (engine, error) {
-	if c.settings.App != appStatic {
-		return c.goroutines(answersHandler{answer: c.answers()})
-	}
-	site, err := static.Open(c.settings.Root)
-	if err != nil {
-		return nil, err
-	}
-	engine, err := c.goroutines(site)
-	if err != nil {
-		return nil, errors.Join(err, site.Close())
-	}
-	return siteEngine{engine: engine, site: site}, nil
-}
-
-func (c engineConfig) goroutines(handler http.Handler) (engine, error) {
+// newGoroutines makes a net/http engine that serves a handler.
+func (c engineConfig) newGoroutines(handler http.Handler) (*goroutines.Engine, error) {
 	engine, err := goroutines.New(goroutines.Config{
 		Handler:       handler,
 		IdleTimeout:   c.settings.IdleTimeout,
@@ -50,14 +34,6 @@ func (c engineConfig) goroutines(handler http.Handler) (engine, error) {
 	}
 	return engine, nil
 }
-
-// siteEngine closes the folder that it serves when it ends.
-type siteEngine struct {
-	engine
-	site *static.Site
-}
-
-func (e siteEngine) Run() error { return errors.Join(e.engine.Run(), e.site.Close()) }
 
 // answersHandler is an app such as hello for net/http.
 type answersHandler struct{ answer proto.Answers }

@@ -3,21 +3,28 @@ package worker
 import (
 	"fmt"
 
+	"github.com/valyala/fasthttp"
+
 	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
-// newReactor makes an event loop that serves an app that answers HTTP, or echo.
-func newReactor(c engineConfig) (engine, error) {
-	var loop *reactor.Loop // the app asks it later: a loop needs its handlers first
-	newHandler, maxInput := c.handlers(func() bool { return loop.Draining() })
+// protocol is what an event loop speaks.
+type protocol struct {
+	newHandler  func() reactor.Handler
+	maxInput    int  // the longest that a handler may want to see whole; 0: the loop's default
+	clientFirst bool // see reactor.Config; false when nobody knows
+}
+
+// newLoop makes an event loop that speaks a protocol.
+func (c engineConfig) newLoop(p protocol) (*reactor.Loop, error) {
 	loop, err := reactor.New(reactor.Config{
-		NewHandler:    newHandler,
-		MaxInput:      maxInput,
+		NewHandler:    p.newHandler,
+		MaxInput:      p.maxInput,
 		IdleTimeout:   c.settings.IdleTimeout,
 		HeaderTimeout: c.settings.HeaderTimeout,
 		BodyTimeout:   c.settings.BodyTimeout,
-		ClientFirst:   c.settings.App != appEcho, // in HTTP; who knows what is echoed to
+		ClientFirst:   p.clientFirst,
 		Bell:          c.bell,
 		Beat:          c.board.Beat,
 		Accepted:      c.accepted,
@@ -32,19 +39,37 @@ func newReactor(c engineConfig) (engine, error) {
 	return loop, nil
 }
 
-// handlers returns what makes a connection's handler, and the longest input that
-// one may want to see whole; 0: the loop's default.
-func (c engineConfig) handlers(draining func() bool) (newHandler func() reactor.Handler, maxInput int) {
-	if c.settings.App == appEcho {
-		return func() reactor.Handler { return proto.Echo{} }, 0
-	}
+// newHTTPLoop makes an event loop that serves an app by HTTP.
+func (c engineConfig) newHTTPLoop(app fasthttp.RequestHandler) (*reactor.Loop, error) {
+	var loop *reactor.Loop // the app asks it later: a loop needs its handlers first
 	http := proto.NewHTTP(proto.HTTPConfig{
-		App:       c.answers().App(),
+		App:       app,
 		MaxHeader: c.settings.MaxHeader,
 		MaxBody:   c.settings.MaxBody,
 		Identity:  c.identity(),
-		Draining:  draining,
+		Draining:  func() bool { return loop.Draining() },
 		Answered:  c.answered,
 	})
-	return http.NewHandler, http.MaxInput()
+	loop, err := c.newLoop(protocol{newHandler: http.NewHandler, maxInput: http.MaxInput(), clientFirst: true})
+	return loop, err
+}
+
+// counting has the messages of a program's own protocol counted.
+func (c engineConfig) counting(newHandler func() reactor.Handler) func() reactor.Handler {
+	return func() reactor.Handler { return countingHandler{Handler: newHandler(), answered: c.answered} }
+}
+
+// countingHandler counts the messages of a connection: a handler consumes nothing
+// of one that is incomplete.
+type countingHandler struct {
+	reactor.Handler
+	answered func()
+}
+
+func (h countingHandler) Handle(in, out []byte) (consumed int, output []byte, next reactor.Phase) {
+	consumed, output, next = h.Handler.Handle(in, out)
+	if consumed > 0 {
+		h.answered()
+	}
+	return consumed, output, next
 }

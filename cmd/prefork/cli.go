@@ -34,7 +34,7 @@ func run(args []string, env environment) int {
 		case process.ExecStepArg:
 			return process.ExecStep(args[2:])
 		case worker.Arg:
-			return worker.Main()
+			return worker.Live(worker.BuiltIn)
 		case completeArg: // this one is a question of a shell
 			return completeWords(newApp(env), args[2:], env.stdout)
 		}

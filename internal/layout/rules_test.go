@@ -71,7 +71,7 @@ var rules = map[string]rule{
 
 	"worker": {
 		ours:   []string{"ipc", "worker/goroutines", "worker/proto", "worker/reactor", "worker/static"},
-		others: []string{xsys},
+		others: []string{http, xsys}, // http: a program gives it a handler of that kind
 		why:    oneWay + "; a worker that imported master would carry a second supervisor in each process",
 	},
 	// unsafe: system calls that the scheduler does not hear of.
