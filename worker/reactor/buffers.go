@@ -8,10 +8,11 @@ const (
 	buffersKeptMax = 256
 )
 
-// buffers is the loop's free list of buffers of bufferSize bytes. Larger ones
-// are rare and left to the garbage collector.
+// buffers is the loop's free list of buffers of bufferSize bytes, and of stashes
+// for them. Larger buffers are rare and left to the garbage collector.
 type buffers struct {
-	free [][]byte
+	free    [][]byte
+	stashes []*stash
 }
 
 // get returns an empty buffer with room for size bytes.
@@ -43,4 +44,20 @@ func (b *buffers) widen(buffer []byte) []byte {
 	wider := append(b.get(2*cap(buffer)), buffer...)
 	b.put(buffer)
 	return wider
+}
+
+func (b *buffers) stash() *stash {
+	n := len(b.stashes)
+	if n == 0 {
+		return new(stash)
+	}
+	s := b.stashes[n-1]
+	b.stashes = b.stashes[:n-1]
+	return s
+}
+
+func (b *buffers) putStash(s *stash) {
+	if len(b.stashes) < buffersKeptMax {
+		b.stashes = append(b.stashes, s)
+	}
 }

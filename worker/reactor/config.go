@@ -13,6 +13,7 @@ const (
 	BodyTimeoutDefault   = 30 * time.Second
 	WriteTimeoutDefault  = 30 * time.Second
 	MaxInputDefault      = 64 << 10
+	PoolSizeDefault      = 2
 )
 
 // Config says how a loop treats its connections. A zero duration stands for
@@ -41,6 +42,9 @@ type Config struct {
 	// MaxInput bounds the unread input of one connection, in bytes: the
 	// longest message that its handler may want to see whole. 0: 64 KiB.
 	MaxInput int
+
+	// PoolSize bounds how many errands of Compute run at a time. 0: 2.
+	PoolSize int
 
 	// ClientFirst says that in this protocol the client speaks first. Connections
 	// then come to accept with what it has said (TCP_DEFER_ACCEPT, tcp(7)), which
@@ -92,6 +96,9 @@ func (c *Config) complete() error {
 	if c.MaxInput == 0 {
 		c.MaxInput = MaxInputDefault
 	}
+	if c.PoolSize <= 0 {
+		c.PoolSize = PoolSizeDefault
+	}
 	for _, timeout := range []struct {
 		field  *time.Duration
 		preset time.Duration
@@ -137,6 +144,7 @@ func (c *Config) timeouts() [Close + 1]time.Duration {
 		Idle:   c.IdleTimeout,
 		Header: c.HeaderTimeout,
 		Body:   c.BodyTimeout,
+		Away:   c.WriteTimeout, // until the answers before it are out
 		Close:  c.WriteTimeout,
 	}
 }

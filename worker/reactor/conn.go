@@ -20,33 +20,32 @@ const (
 // conn is one connection. What it waits for follows from its state:
 //
 //	state                waits for     until
-//	out holds something  Writable      WriteTimeout without a byte taken
+//	answers in its stash Writable      WriteTimeout without a byte taken
 //	queued               its turn      (the loop comes back in the next turn)
 //	lingering            Readable      lingerTime
+//	away on an errand    nothing       its errand returns
 //	else                 Readable      the deadline of its phase
 //
-// It owns its descriptor and, while they hold something, its two buffers.
-// Nothing may touch it after close: it goes back to the loop's free list.
+// It owns its descriptor and its stash. Nothing may touch it after close: it goes
+// back to the loop's free list. There may be 100,000 of them that do nothing, so
+// what only a busy one needs is not here.
 type conn struct {
 	loop     *Loop
-	fd       int
-	token    Token
 	handler  Handler
+	stash    *stash // nil: it has nothing in hand
+	token    Token
+	deadline int64 // when to give up, CLOCK_MONOTONIC ns; the timer may fire sooner and wait on
+	timer    Timer
+
+	fd       int32
 	phase    Phase
 	interest Interest // what the poller was told; 0: it does not know us
 
-	in   []byte // input that the handler has left unread; nil: none
-	out  []byte // answers that the socket has not taken; nil: none
-	sent int    // how much of out it has taken
-
-	more      bool // the handler can go on with in as it is
+	more      bool // the handler can go on with what is unread as it is
 	full      bool // the last read filled its room: there may be more
 	ended     bool // the peer will send no more
 	queued    bool // on the loop's again list
 	lingering bool // our side is closed, input is thrown away
-
-	deadline int64 // when to give up, CLOCK_MONOTONIC ns; the timer may fire sooner and wait on
-	timer    Timer
 }
 
 // open makes a connection of a freshly accepted descriptor, which it owns from
@@ -62,13 +61,15 @@ func (l *Loop) open(fd int) error {
 		return nil
 	}
 	c := l.newConn()
-	c.fd, c.phase = fd, Header
+	c.fd, c.phase = int32(fd), Header
 	c.token = l.registry.addConn(c)
-	c.handler = l.config.NewHandler()
+	if c.handler == nil {
+		c.handler = l.config.NewHandler()
+	}
 	c.extend(l.timeouts[Header])
 	l.tellConnections() // BEFORE the handler, which may block, or answer a client that then asks
 	l.refused = nil
-	if l.handling || !c.receive() {
+	if l.current != nil || !c.receive() {
 		c.await(Readable)
 	}
 	return l.refused
@@ -78,10 +79,10 @@ func (l *Loop) open(fd int) error {
 // or broken, the next system call tells.
 func (c *conn) dispatch() {
 	switch {
-	case c.queued: // its turn is coming
+	case c.queued, c.away(): // its turn is coming
 	case c.lingering:
 		c.discard()
-	case c.out != nil:
+	case c.hasOutput():
 		c.flush()
 	default:
 		c.receive()
@@ -89,13 +90,15 @@ func (c *conn) dispatch() {
 }
 
 // settle decides what the connection waits for now that everything possible
-// has been done. The order matters: no state below out is looked at before the
-// client has taken its answers, so a client that does not read is not read
+// has been done. The order matters: no state below the first is looked at before
+// the client has taken its answers, so a client that does not read is not read
 // from either.
 func (c *conn) settle() {
 	switch {
-	case c.out != nil:
+	case c.hasOutput():
 		c.await(Writable)
+	case c.phase == Away:
+		c.depart()
 	case c.phase == Close:
 		c.finish()
 	case c.more:
@@ -113,7 +116,7 @@ func (c *conn) settle() {
 func (c *conn) resume() {
 	c.queued = false
 	if c.more {
-		c.execute(c.in)
+		c.execute(c.unread())
 		return
 	}
 	c.part()
@@ -128,14 +131,14 @@ func (c *conn) part() {
 
 // resting says that nothing is under way: no message, no answer, no turn.
 func (c *conn) resting() bool {
-	return c.phase == Idle && c.out == nil && !c.queued && !c.lingering
+	return c.phase == Idle && !c.hasOutput() && !c.queued && !c.lingering
 }
 
 // finish closes after the last answer. Unread input would turn close into a
 // reset, so if there may be some, the connection lingers. While draining it is
 // we who end a conversation that the client may want to go on with.
 func (c *conn) finish() {
-	unread := len(c.in) > 0 || c.full || c.loop.drain.begun
+	unread := len(c.unread()) > 0 || c.full || c.loop.drain.begun
 	if unread && !c.ended {
 		c.linger()
 		return
@@ -150,8 +153,8 @@ func (c *conn) linger() {
 		c.close() // the peer has gone
 		return
 	}
-	c.loop.buffers.put(c.in)
-	c.in, c.lingering = nil, true
+	c.dropInput()
+	c.lingering = true
 	c.extend(lingerTime)
 	c.await(Readable)
 }
@@ -178,13 +181,23 @@ func (c *conn) await(interest Interest) {
 func (c *conn) register(interest Interest) error {
 	l := c.loop
 	if c.interest != 0 {
-		return l.poller.Modify(c.fd, c.token, interest)
+		return l.poller.Modify(int(c.fd), c.token, interest)
 	}
-	if err := l.poller.Add(c.fd, c.token, interest); err != nil {
+	if err := l.poller.Add(int(c.fd), c.token, interest); err != nil {
 		l.refused = fmt.Errorf("watch accepted connection: %w", err)
 		return l.refused
 	}
 	return nil
+}
+
+func (c *conn) unwatch() {
+	if c.interest == 0 {
+		return
+	}
+	// It fails only for a descriptor that is not watched, and then there is nothing
+	// to remove.
+	_ = c.loop.poller.Remove(int(c.fd))
+	c.interest = 0
 }
 
 // queue asks for a turn of its own: the poller cannot know of input that has
@@ -227,20 +240,17 @@ func (c *conn) expire() {
 	}
 }
 
-// close is the only way out of the loop. Remove comes BEFORE the descriptor's
-// close, see Poller.
+// close is the only way out of the loop. It leaves the poller BEFORE the descriptor
+// is closed, see Poller.
 func (c *conn) close() {
 	l := c.loop
 	c.timer.Stop()
-	if c.interest != 0 {
-		// It fails only for a descriptor that is not watched, and then there is
-		// nothing to remove.
-		_ = l.poller.Remove(c.fd)
-	}
-	unix.Close(c.fd)
-	l.buffers.put(c.in)
-	l.buffers.put(c.out)
-	l.registry.remove(c.token)
+	c.unwatch()
+	c.dropErrand()
+	closeSocket(c.fd)
+	c.dropInput()
+	c.dropOutput()
+	l.registry.removeConn(c.token)
 	l.reuseConn(c)
 }
 

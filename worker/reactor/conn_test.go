@@ -177,10 +177,8 @@ func TestStaleEventIsHarmless(t *testing.T) {
 func (r *rig) soleToken() Token {
 	r.t.Helper()
 	var tokens []Token
-	for _, e := range r.loop.registry.entries {
-		if e.conn != nil {
-			tokens = append(tokens, e.conn.token)
-		}
+	for c := range r.loop.registry.conns.all() {
+		tokens = append(tokens, c.token)
 	}
 	if len(tokens) != 1 {
 		r.t.Fatalf("got %d connections, want one", len(tokens))
@@ -195,13 +193,13 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 	c.write("half")
 	r.quiet()
 	conn := r.loop.registry.conn(r.soleToken())
-	if cap(conn.in) != bufferSize {
-		t.Fatalf("half a message is kept in %d bytes, want one buffer of %d", cap(conn.in), bufferSize)
+	if kept := cap(conn.unread()); kept != bufferSize {
+		t.Fatalf("half a message is kept in %d bytes, want one buffer of %d", kept, bufferSize)
 	}
 	c.write(" a line\n")
 	c.expect("half a line\n")
-	if conn.in != nil || conn.out != nil {
-		t.Errorf("an idle connection holds %d and %d bytes, want none", cap(conn.in), cap(conn.out))
+	if conn.stash != nil {
+		t.Errorf("an idle connection has in hand %+v, want nothing", conn.stash)
 	}
 	if kept := len(r.loop.buffers.free); kept != 1 {
 		t.Errorf("%d buffers wait to be used again, want 1", kept)
@@ -211,8 +209,8 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 	c.expect(strings.Repeat("x", 10*bufferSize) + "\n")
 	c.write("big 1000000\n")
 	c.expect(big(1000000))
-	if conn.in != nil || conn.out != nil || cap(r.loop.output) > outputKeptMax {
-		t.Errorf("kept after long messages: in %d, out %d, the loop's output %d", cap(conn.in), cap(conn.out), cap(r.loop.output))
+	if conn.stash != nil || cap(r.loop.output) > outputKeptMax {
+		t.Errorf("kept after long messages: %+v, the loop's output %d", conn.stash, cap(r.loop.output))
 	}
 }
 
@@ -229,8 +227,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	if pending := r.loop.wheel.pending(); pending != 0 {
 		t.Errorf("%d timers of closed connections are pending", pending)
 	}
-	if len(r.loop.freeConns) != 1 || len(r.loop.registry.entries) != 2 {
-		t.Errorf("got %d free connections and %d entries, want 1, and 2 with the listener's",
-			len(r.loop.freeConns), len(r.loop.registry.entries))
+	if len(r.loop.freeConns) != 1 || r.loop.registry.conns.made != 1 {
+		t.Errorf("got %d free connections and %d entries, want 1 of each", len(r.loop.freeConns), r.loop.registry.conns.made)
 	}
 }

@@ -1,13 +1,18 @@
 // Package reactor is a worker's event loop: it accepts, reads, writes and
 // closes connections, and leaves it to a [Handler] to understand the bytes.
 //
-// It is the classic reactor: initialise ([New]: poller and buffers), listen
-// ([Loop.Listen]), dispatch (readiness to its connection), execute (the
-// handler runs on the loop), reuse (connections, buffers and timers go back to
-// the loop's free lists). One turn of [Loop.Run] does this, in this order:
+// It is the classic reactor, and each of its five steps has a file:
+//
+//	initialise  New: the poller, the clock, the buffers
+//	listen      Loop.Listen and Loop.Help: listening sockets come into the poller
+//	dispatch    a turn: wait, and hand each event to whom it is for
+//	execute     the handler runs on what was read, its answers are sent
+//	reuse       connections, handlers and buffers go back to the loop's free lists
+//
+// One turn of [Loop.Run] does this, in this order:
 //
 //	┌─────────────────────────────────────────────────────────┐
-//	│ wait ─► one accept ─► connections ─► timers ─► tasks ─┐  │
+//	│ wait ─► an accept ─► connections ─► timers ─► tasks ──┐  │
 //	│  ▲                                                    │  │
 //	│  └───────────────────── drain ◄───────────────────────┘  │
 //	└─────────────────────────────────────────────────────────┘
@@ -15,14 +20,19 @@
 // A connection's life, as the loop sees it:
 //
 //	accept ─► Header ◄─► Idle ─► Close ─► (linger) ─► closed
-//	             ▲  ▼
-//	             Body
+//	           ▲ ▼ ▲ ▼
+//	        Body   Away
 //
 // What a client sent with its first packets is read and answered right after the
 // accept. Only a connection that stays open after that is registered with the
-// poller: a short one costs accept, read, write and close.
+// poller: a short one costs accept, read, write and close, and four of them may share
+// a turn.
 //
-// Header, Idle, Body and Close are the [Phase] that the handler answered last.
+// What would keep the loop from its other clients goes elsewhere: [Loop.Compute] has
+// a bounded pool do it, [Loop.Lend] a goroutine that may talk to the client itself.
+// The connection is Away meanwhile, and its answer comes back to the loop as a task.
+//
+// Header, Idle, Body, Away and Close are the [Phase] that the handler answered last.
 // They tell which deadline applies and what a drain may end. Lingering is the
 // time in which a closed connection throws away what its client still sends:
 // closing with unread input makes the kernel answer with a reset, which can
@@ -39,14 +49,16 @@
 //
 //   - Nothing that one client does delays the others for long: accepts, reads,
 //     messages, timers and tasks of a turn are bounded by named constants.
-//   - A turn accepts one connection at most, from the queue that was served longest
-//     ago: no queue starves another.
+//   - A turn accepts from one queue, that which was served longest ago: no queue
+//     starves another. It accepts a second connection only when the first has ended
+//     with its answer: one is in the hands of a handler that blocks, at most.
 //   - Connections leave some descriptors free, so that the worker can still be sent
 //     some, and who comes then waits in the queue.
 //   - A socket that is let go leaves the loop only when what waited in it at that
 //     moment has been accepted.
 //   - While a client does not read its answers, nothing more is read from it.
-//   - A handler's panic costs its connection, after the answers before it.
+//   - A handler's panic costs its connection, after the answers before it; so does
+//     an errand's.
 //   - A drain ends no connection between two bytes of a message before its
 //     deadline, and no idle connection by a reset.
 //   - Beat is called at least once a second, as long as no handler blocks; an
@@ -54,6 +66,8 @@
 //   - Every descriptor that the loop opened is closed when Run returns. The
 //     listening sockets and the bell belong to the caller: the loop never closes
 //     them, nor shuts them down, and says when it has done with them.
+//
+//   - An idle connection costs about 150 bytes, and its handler.
 //
 // What it does not: it knows no protocol, no TLS and no files; it does not log
 // (see Config.Report); it does not contain panics of tasks and timers; it does
@@ -65,7 +79,9 @@
 // what is left of GOMAXPROCS. An idle loop, and one with a [Taker], waits as every
 // blocking call does.
 //
-// It owns no goroutine. Run occupies the goroutine that calls it; Post and
-// Drain may be called from any goroutine, everything else before Run or on the
-// loop (from a handler, a task, a timer or a hook).
+// Run occupies the goroutine that calls it. The loop starts others for errands only.
+// It waits for these while it drains, up to the deadline of the drain; one that goes
+// on after that finds its connection closed, and ends by itself. Post and Drain may
+// be called from any goroutine, everything else before Run or on the loop (from a
+// handler, a task, a timer or a hook).
 package reactor

@@ -14,7 +14,7 @@ type drain struct {
 	deadline int64 // CLOCK_MONOTONIC, ns; 0: none
 	timer    Timer // cuts short at the deadline
 	left     []func()
-	looked   int // entries of the registry below this have been looked at
+	looked   int // connections with an index below this have been looked at
 }
 
 // Drain ends the loop gracefully; any goroutine may call it. The listening
@@ -70,11 +70,11 @@ func (l *Loop) goOnDraining() {
 // partIdle closes the connections that were idle when the drain began. Those
 // that become idle later see to it themselves, see settle.
 func (l *Loop) partIdle() {
-	entries := l.registry.entries
-	end := min(len(entries), l.drain.looked+partsPerTurnMax)
-	for _, e := range entries[l.drain.looked:end] {
-		if e.conn != nil && e.conn.resting() {
-			e.conn.part()
+	conns := &l.registry.conns
+	end := min(conns.made, l.drain.looked+partsPerTurnMax)
+	for c := range conns.some(l.drain.looked, end) {
+		if c.resting() {
+			c.part()
 		}
 	}
 	l.drain.looked = end
@@ -96,7 +96,7 @@ func (l *Loop) cutShort() {
 
 // hasDrainWork says that the drain can go on without waiting for anything.
 func (l *Loop) hasDrainWork() bool {
-	return l.drain.begun && l.drain.looked < len(l.registry.entries)
+	return l.drain.begun && l.drain.looked < l.registry.conns.made
 }
 
 // drained says that nothing is left to do.

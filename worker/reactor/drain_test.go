@@ -197,8 +197,8 @@ func TestDrainClosesManyIdleInManyTurns(t *testing.T) {
 	r.poller.timeout = 0
 	r.turn()
 	parted := 0
-	for _, e := range r.loop.registry.entries {
-		if e.conn != nil && e.conn.lingering {
+	for c := range r.loop.registry.conns.all() {
+		if c.lingering {
 			parted++
 		}
 	}

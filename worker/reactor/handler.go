@@ -21,6 +21,25 @@ type Handler interface {
 	Handle(in, out []byte) (consumed int, output []byte, next Phase)
 }
 
+// Reuser is a Handler that serves one connection after another, of one loop. Reuse
+// comes when the connection that it has served is closed, and must make it like a
+// new one. It saves the loop a handler for each short connection.
+type Reuser interface {
+	Handler
+	Reuse()
+}
+
+// reused returns the handler of a closed connection, ready for another one; nil:
+// that one needs a new handler.
+func reused(h Handler) Handler {
+	r, ok := h.(Reuser)
+	if !ok {
+		return nil
+	}
+	r.Reuse()
+	return r
+}
+
 // Phase says where in its conversation a connection stands, which decides
 // which deadline applies. A deadline starts when the phase changes and when
 // input is consumed; bytes that only pile up do not extend it, so a client
@@ -39,6 +58,9 @@ const (
 	// Body: the head of a message is known, the rest is awaited. BodyTimeout
 	// applies.
 	Body
+	// Away: the message is worked on elsewhere, see Loop.Lend. No timeout of ours
+	// applies, nothing is read, and Handle is not called before that has ended.
+	Away
 	// Close: flush the answers, then close. Handle is not called again.
 	Close
 )
@@ -51,6 +73,8 @@ func (p Phase) String() string {
 		return "header"
 	case Body:
 		return "body"
+	case Away:
+		return "away"
 	case Close:
 		return "close"
 	}

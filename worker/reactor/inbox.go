@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // tasksMax bounds the tasks that wait for the loop, and so those of one turn.
@@ -14,7 +15,8 @@ var ErrFull = errors.New("reactor: task queue is full")
 
 // inbox is where other goroutines leave tasks for the loop.
 type inbox struct {
-	wake func() error
+	wake    func() error
+	stirred atomic.Bool // take has something to do
 
 	mu    sync.Mutex
 	tasks []func()
@@ -34,16 +36,22 @@ func (b *inbox) put(task func(), limit int) error {
 		return ErrFull
 	}
 	b.tasks = append(b.tasks, task)
+	b.stirred.Store(true)
 	return b.wake()
 }
 
-// take returns all waiting tasks; they are valid until the next take.
+// take returns all waiting tasks; they are valid until the next take. Most turns
+// find none, and no lock either.
 func (b *inbox) take() []func() {
+	if !b.stirred.Load() {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	tasks := b.tasks
 	clear(b.spare) // let go of what the tasks held
 	b.tasks, b.spare = b.spare[:0], tasks
+	b.stirred.Store(len(tasks) > 0) // once more, to let go of these
 	return tasks
 }
 

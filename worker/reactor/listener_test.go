@@ -84,7 +84,7 @@ func TestAcceptedSocketOptions(t *testing.T) {
 	r := newRig(t, Config{})
 	r.connect()
 	fd := r.loop.registry.conn(r.soleToken()).fd
-	noDelay, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY)
+	noDelay, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY)
 	must(t, err)
 	status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	must(t, err)

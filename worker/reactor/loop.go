@@ -12,8 +12,6 @@ const (
 	// beatEvery bounds an idle wait, so that the master sees a beat at least
 	// once a second.
 	beatEvery = 500 * time.Millisecond
-	// connsKeptMax bounds the closed connections that wait to be used again.
-	connsKeptMax = 1024
 )
 
 // Loop is one event loop. The package comment says who may call what.
@@ -36,51 +34,15 @@ type Loop struct {
 	again     []Token // connections that ask for a turn without an event
 	lastAgain []Token // those of this turn: one list is read while the other grows
 	counted   int     // open connections, as last told
-	handling  bool    // a handler runs
+	current   *conn   // whose handler runs; nil: none
+	errand    trip    // what that handler has given so far
 	refused   error   // why the poller did not take the connection opened last; nil: it did, or was not asked
 
 	input     []byte // where is read to on behalf of connections without a buffer
 	output    []byte // where answers gather before they are sent
 	buffers   buffers
 	freeConns []*conn
-}
-
-// New prepares a loop; it accepts nothing yet. The caller calls Run, or Close
-// if it never does. Errors: a missing NewHandler, and what the kernel refuses.
-func New(config Config) (*Loop, error) {
-	if err := config.complete(); err != nil {
-		return nil, err
-	}
-	clock, err := newClock()
-	if err != nil {
-		return nil, fmt.Errorf("start loop's clock: %w", err)
-	}
-	poller := config.Poller
-	if poller == nil {
-		if poller, err = newEpoll(config.Taker != nil); err != nil {
-			return nil, fmt.Errorf("open epoll: %w", err)
-		}
-	}
-	l := &Loop{
-		config:   config,
-		taker:    config.Taker,
-		timeouts: config.timeouts(),
-		clock:    clock,
-		now:      clock(),
-		poller:   poller,
-		inbox:    inbox{wake: poller.Wake},
-		input:    make([]byte, min(readMax, config.MaxInput)),
-		queues:   newQueues(),
-	}
-	if l.taker == nil {
-		l.taker = nobody{}
-	}
-	l.wheel.start(l.now)
-	l.drain.timer.fire = l.cutShort
-	if err := l.hangBell(); err != nil {
-		return nil, errors.Join(err, poller.Close())
-	}
-	return l, nil
+	pool      pool
 }
 
 // Post has the loop run task once, in the order of the calls; any goroutine
@@ -132,69 +94,6 @@ func (l *Loop) Close() error {
 	return nil
 }
 
-// turn is the reactor: wait, then deal with everything that is due.
-func (l *Loop) turn() error {
-	n, err := l.poller.Wait(l.ready[:], l.patience())
-	if err != nil {
-		return fmt.Errorf("wait for events: %w", err)
-	}
-	l.now = l.clock()
-	l.config.Beat(l.now)
-
-	ready, queued := l.ready[:n], l.takeQueued()
-	l.acceptNext(ready) // first: the kernel has woken us for it and nobody else
-	l.dispatch(ready)
-	l.resume(queued)
-	l.wheel.fire(l.now)
-	l.runTasks()
-	l.emptyLeaving()
-	l.goOnDraining()
-
-	l.tellRequeued()
-	l.tellConnections()
-	return nil
-}
-
-// patience is how long the loop may sleep.
-func (l *Loop) patience() time.Duration {
-	if len(l.again) > 0 || l.hasQueueWork() || l.hasDrainWork() {
-		return 0
-	}
-	return l.wheel.until(l.now, beatEvery)
-}
-
-// dispatch hands readiness to its connection. A token that finds none is
-// stale: its connection was closed after the kernel had noted the event.
-func (l *Loop) dispatch(ready []Token) {
-	for _, token := range ready {
-		if c := l.registry.conn(token); c != nil {
-			c.dispatch()
-		}
-	}
-}
-
-// takeQueued returns the connections that asked for this turn. Those that ask
-// from now on get the next one.
-func (l *Loop) takeQueued() []Token {
-	queued := l.again
-	l.again, l.lastAgain = l.lastAgain[:0], queued
-	return queued
-}
-
-func (l *Loop) resume(queued []Token) {
-	for _, token := range queued {
-		if c := l.registry.conn(token); c != nil {
-			c.resume()
-		}
-	}
-}
-
-func (l *Loop) runTasks() {
-	for _, task := range l.inbox.take() {
-		task()
-	}
-}
-
 func (l *Loop) tellConnections() {
 	if n := l.conns(); n != l.counted {
 		l.counted = n
@@ -203,40 +102,11 @@ func (l *Loop) tellConnections() {
 }
 
 // conns is the number of open connections.
-func (l *Loop) conns() int { return l.registry.conns + l.taker.Held() }
+func (l *Loop) conns() int { return l.registry.conns.used + l.taker.Held() }
 
 func (l *Loop) closeConns() {
 	l.taker.CutShort()
-	for _, e := range l.registry.entries {
-		if e.conn != nil {
-			e.conn.close()
-		}
-	}
-}
-
-// newConn and reuseConn are the reuse step for connections.
-func (l *Loop) newConn() *conn {
-	n := len(l.freeConns)
-	if n == 0 {
-		c := &conn{loop: l}
-		c.timer.fire = c.expire
-		return c
-	}
-	c := l.freeConns[n-1]
-	l.freeConns = l.freeConns[:n-1]
-	return c
-}
-
-func (l *Loop) reuseConn(c *conn) {
-	if len(l.freeConns) == connsKeptMax {
-		return
-	}
-	*c = conn{loop: l, fd: -1, timer: Timer{fire: c.timer.fire}}
-	l.freeConns = append(l.freeConns, c)
-}
-
-func (l *Loop) reuseOutput(out []byte) {
-	if cap(out) <= outputKeptMax {
-		l.output = out
+	for c := range l.registry.conns.all() {
+		c.close()
 	}
 }

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"fmt"
-	"os"
 	"slices"
 )
 
@@ -27,46 +26,15 @@ type queues struct {
 	displaced int64            // when a socket of our own last lost its place in the line; 0: told, or never
 	crowded   bool             // the last connection's descriptor was among the spare ones
 	spare     int              // the lowest of the descriptors that are left free
-	bell      Token
-	sweeping  bool // some of listeners are swept
+	sweeping  bool             // some of listeners are swept
 }
 
-// noBell is no registration's token: there would have to be four billion.
-const noBell = TokenMax
+// bellToken is the bell's registration. No entry of the registry has this token:
+// there would have to be four billion.
+const bellToken = TokenMax
 
 func newQueues() queues {
-	return queues{siblings: map[int]*sibling{}, bell: noBell, spare: spareDescriptor()}
-}
-
-// Listen adds a listening socket. The descriptor stays the caller's, who keeps
-// it open until Run has returned, or left was called (see Drain). It is made
-// non-blocking if it is not: that belongs to the open file, so every other
-// holder sees it (likewise Config.ClientFirst). Errors: fd is no listening socket; os.ErrClosed while
-// draining; what the kernel refuses.
-func (l *Loop) Listen(fd int) error {
-	if l.drain.begun {
-		return fmt.Errorf("listen on fd %d: the loop drains: %w", fd, os.ErrClosed)
-	}
-	_, err := l.addListener(fd, nil)
-	if err == nil && l.config.ClientFirst {
-		deferAccept(fd)
-	}
-	return err
-}
-
-func (l *Loop) addListener(fd int, s *sibling) (*listener, error) {
-	if err := prepareListener(fd); err != nil {
-		return nil, fmt.Errorf("listen on fd %d: %w", fd, err)
-	}
-	ls := &listener{loop: l, fd: fd, sibling: s}
-	ls.retry.fire = ls.resume
-	ls.token = l.registry.addListener(ls)
-	if err := ls.watch(); err != nil {
-		l.registry.remove(ls.token)
-		return nil, err
-	}
-	l.listeners = append(l.listeners, ls)
-	return ls, nil
+	return queues{siblings: map[int]*sibling{}, spare: spareDescriptor()}
 }
 
 // acceptNext accepts one connection in a turn, whatever the number of queues: a
@@ -80,7 +48,7 @@ func (l *Loop) addListener(fd int, s *sibling) (*listener, error) {
 func (l *Loop) acceptNext(ready []Token) {
 	var next *listener
 	for _, token := range ready {
-		if token == l.bell {
+		if token == bellToken {
 			l.hearBell()
 		} else if ls := l.registry.listener(token); ls != nil {
 			next = servedEarlier(next, ls)
@@ -109,8 +77,7 @@ func (l *Loop) hangBell() error {
 	if l.config.Bell == 0 {
 		return nil
 	}
-	l.bell = l.registry.addBell()
-	if err := l.poller.Add(l.config.Bell, l.bell, Readable|Edge); err != nil {
+	if err := l.poller.Add(l.config.Bell, bellToken, Readable|Edge); err != nil {
 		return fmt.Errorf("watch bell: %w", err)
 	}
 	return nil

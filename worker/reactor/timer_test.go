@@ -146,10 +146,8 @@ func TestIdleConnectionsShareWakeUps(t *testing.T) {
 		r.now += int64(37 * time.Millisecond)
 	}
 	due := map[int64]bool{}
-	for _, e := range r.loop.registry.entries {
-		if e.conn != nil {
-			due[e.conn.timer.due] = true
-		}
+	for c := range r.loop.registry.conns.all() {
+		due[c.timer.due] = true
 	}
 	for at := range due {
 		if at%int64(deadlineGrain) != 0 {

@@ -27,12 +27,7 @@ func (c *conn) receive() bool {
 	switch {
 	case n > 0:
 		c.full = n == len(room)
-		if c.in == nil {
-			c.execute(room[:n])
-			break
-		}
-		c.in = c.in[:len(c.in)+n]
-		c.execute(c.in)
+		c.execute(c.received(room, n))
 	case err == nil:
 		c.ended = true
 		c.settle()
@@ -47,12 +42,23 @@ func (c *conn) receive() bool {
 // room is where to read to: the loop's own buffer as long as the connection
 // has nothing unread, so that idle connections need none.
 func (c *conn) room() []byte {
-	if c.in == nil {
+	in := c.unread()
+	if in == nil {
 		return c.loop.input
 	}
-	c.in = c.loop.buffers.widen(c.in)
-	end := min(cap(c.in), c.loop.config.MaxInput, len(c.in)+readMax)
-	return c.in[len(c.in):end]
+	in = c.loop.buffers.widen(in)
+	c.stash.in = in
+	end := min(cap(in), c.loop.config.MaxInput, len(in)+readMax)
+	return in[len(in):end]
+}
+
+// received returns all that is unread, with the n bytes that have come into room.
+func (c *conn) received(room []byte, n int) []byte {
+	if c.unread() == nil {
+		return room[:n]
+	}
+	c.stash.in = c.stash.in[:len(c.stash.in)+n]
+	return c.stash.in
 }
 
 // execute lets the handler work through in, message by message, sends the
@@ -60,15 +66,15 @@ func (c *conn) room() []byte {
 func (c *conn) execute(in []byte) {
 	l := c.loop // c may be closed by the time the output goes back
 	out := l.output[:0]
-	c.more, l.handling = true, true
+	c.more, l.current = true, c
 	for n := 0; c.more && n < messagesPerTurnMax && len(out) < outputPerTurnMax; n++ {
 		var consumed int
 		consumed, out = c.handle(in, out)
 		in = in[consumed:]
-		c.more = consumed > 0 && len(in) > 0 && c.phase != Close
+		c.more = consumed > 0 && len(in) > 0 && c.phase < Away
 	}
-	l.handling = false
-	if !c.more && len(in) >= l.config.MaxInput {
+	l.current = nil
+	if !c.more && len(in) >= l.config.MaxInput && c.phase != Away {
 		c.phase = Close // the handler wants more than it may have
 	}
 	c.keep(in)
@@ -84,28 +90,19 @@ func (c *conn) handle(in, out []byte) (consumed int, output []byte) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.loop.config.Report(&PanicError{Value: v, Stack: debug.Stack()})
+			c.handler = nil // nobody knows what it is like now
+			c.loop.errand = trip{}
 			c.enter(Close, 0)
 			consumed, output = 0, out
 		}
 	}()
 	consumed, output, next := c.handler.Handle(in, out)
 	_ = in[consumed:] // a handler that claims the impossible panics here, contained
+	if t := c.loop.takeErrand(next); t.errand != nil {
+		c.needStash().trip = t
+	}
 	c.enter(next, consumed)
 	return consumed, output
-}
-
-// keep stores what the handler has left. rest lies in the loop's buffer, or in
-// c.in, where it moves to the front.
-func (c *conn) keep(rest []byte) {
-	if len(rest) == 0 {
-		c.loop.buffers.put(c.in)
-		c.in = nil
-		return
-	}
-	if c.in == nil {
-		c.in = c.loop.buffers.get(len(rest))
-	}
-	c.in = append(c.in[:0], rest...)
 }
 
 // send writes what the socket takes and keeps the rest for flush. It returns
@@ -120,7 +117,7 @@ func (c *conn) send(out []byte) bool {
 		return false
 	}
 	if n < len(out) {
-		c.out = append(c.loop.buffers.get(len(out)-n), out[n:]...)
+		c.keepOutput(out[n:])
 		c.extend(c.loop.config.WriteTimeout)
 	}
 	return true
@@ -129,7 +126,8 @@ func (c *conn) send(out []byte) bool {
 // flush goes on with send. When all is out the connection goes on where it
 // stopped, with input that may have been waiting for this.
 func (c *conn) flush() {
-	n, err := write(c.fd, c.out[c.sent:])
+	s := c.stash
+	n, err := write(c.fd, s.out[s.sent:])
 	if err == unix.EAGAIN {
 		return
 	}
@@ -137,13 +135,12 @@ func (c *conn) flush() {
 		c.close()
 		return
 	}
-	c.sent += n
-	if c.sent < len(c.out) {
+	s.sent += n
+	if s.sent < len(s.out) {
 		c.extend(c.loop.config.WriteTimeout)
 		return
 	}
-	c.loop.buffers.put(c.out)
-	c.out, c.sent = nil, 0
+	c.dropOutput()
 	c.extend(c.loop.timeouts[c.phase])
 	c.settle()
 }

@@ -93,9 +93,9 @@ func TestOutputOfOneTurnIsBounded(t *testing.T) {
 // held is the memory that connections hold.
 func (r *rig) held() int {
 	held := 0
-	for _, e := range r.loop.registry.entries {
-		if e.conn != nil {
-			held += cap(e.conn.out) + cap(e.conn.in)
+	for c := range r.loop.registry.conns.all() {
+		if c.stash != nil {
+			held += cap(c.stash.out) + cap(c.stash.in)
 		}
 	}
 	return held

@@ -1,0 +1,69 @@
+package reactor
+
+import (
+	"fmt"
+	"time"
+)
+
+// turn is the reactor: wait, then deal with everything that is due.
+func (l *Loop) turn() error {
+	n, err := l.poller.Wait(l.ready[:], l.patience())
+	if err != nil {
+		return fmt.Errorf("wait for events: %w", err)
+	}
+	l.now = l.clock()
+	l.config.Beat(l.now)
+
+	ready, queued := l.ready[:n], l.takeQueued()
+	l.acceptNext(ready) // first: the kernel has woken us for it and nobody else
+	l.dispatch(ready)
+	l.resume(queued)
+	l.wheel.fire(l.now)
+	l.runTasks()
+	l.emptyLeaving()
+	l.goOnDraining()
+
+	l.tellRequeued()
+	l.tellConnections()
+	return nil
+}
+
+// patience is how long the loop may sleep.
+func (l *Loop) patience() time.Duration {
+	if len(l.again) > 0 || l.hasQueueWork() || l.hasDrainWork() {
+		return 0
+	}
+	return l.wheel.until(l.now, beatEvery)
+}
+
+// dispatch hands readiness to its connection. A token that finds none is
+// stale: its connection was closed after the kernel had noted the event.
+func (l *Loop) dispatch(ready []Token) {
+	for _, token := range ready {
+		if c := l.registry.conn(token); c != nil {
+			c.dispatch()
+		}
+	}
+}
+
+// takeQueued returns the connections that asked for this turn. Those that ask
+// from now on get the next one.
+func (l *Loop) takeQueued() []Token {
+	queued := l.again
+	l.again, l.lastAgain = l.lastAgain[:0], queued
+	return queued
+}
+
+func (l *Loop) resume(queued []Token) {
+	for _, token := range queued {
+		if c := l.registry.conn(token); c != nil {
+			c.resume()
+		}
+	}
+}
+
+func (l *Loop) runTasks() {
+	for _, task := range l.inbox.take() {
+		task()
+	}
+}
