@@ -35,21 +35,20 @@ func newBuiltIn(c engineConfig) (engine, error) {
 	case err != nil:
 		return nil, err
 	case c.settings.App == appStatic:
-		return newSite(c)
+		return newSite(c, name)
 	case c.settings.App == appEcho:
 		return c.newLoop(protocol{newHandler: func() reactor.Handler { return proto.Echo{} }})
 	case name == onGoroutines:
 		return c.newGoroutines(answersHandler{answer: c.answers()})
 	}
-	return c.newHTTPLoop(c.answers().App())
+	return c.newHTTPLoop(proto.HTTPConfig{App: c.answers().App()})
 }
 
-// enginesOf are the engines that can run an app, its default first. Reading a file
-// can block, which the reactor must not; echo is no HTTP, and goroutines speaks
-// nothing else.
+// enginesOf are the engines that can run an app, its default first. Echo is no HTTP,
+// and goroutines speaks nothing else.
 var enginesOf = map[string][]string{
 	appHello:  {onReactor, onGoroutines},
-	appStatic: {onGoroutines},
+	appStatic: {onReactor, onGoroutines},
 	appEcho:   {onReactor},
 }
 
@@ -78,17 +77,22 @@ func chooseEngine(s ipc.Settings) (string, error) {
 	return "", fmt.Errorf("engine %q is not built in: choose %s or %s", s.Engine, onReactor, onGoroutines)
 }
 
-// newSite makes a net/http engine that serves the folder of the settings.
-func newSite(c engineConfig) (engine, error) {
+// newSite makes an engine that serves the folder of the settings.
+func newSite(c engineConfig, name string) (engine, error) {
 	site, err := static.Open(c.settings.Root)
 	if err != nil {
 		return nil, err
 	}
-	engine, err := c.newGoroutines(site)
+	var e engine
+	if name == onGoroutines {
+		e, err = c.newGoroutines(site)
+	} else {
+		e, err = c.newHTTPLoop(proto.HTTPConfig{Handler: site}) // reading a file can block
+	}
 	if err != nil {
 		return nil, errors.Join(err, site.Close())
 	}
-	return siteEngine{engine: engine, site: site}, nil
+	return siteEngine{engine: e, site: site}, nil
 }
 
 // siteEngine closes the folder that it serves when it ends.

@@ -21,7 +21,7 @@ func TestChooseEngine(t *testing.T) {
 		{appHello, onGoroutines, onGoroutines},
 		{appEcho, "", onReactor},
 		{appEcho, onReactor, onReactor},
-		{appStatic, "", onGoroutines},
+		{appStatic, "", onReactor},
 		{appStatic, onGoroutines, onGoroutines},
 	} {
 		got, err := chooseEngine(ipc.Settings{App: test.app, Engine: test.engine})

@@ -464,7 +464,6 @@ func TestRefusesSettings(t *testing.T) {
 		"unknown app":        {`{"app":"helo"}`, `app "helo" is not built in: choose hello, static or echo`},
 		"unknown engine":     {`{"app":"hello","engine":"threads"}`, `engine "threads" is not built in: choose reactor or goroutines`},
 		"echo on goroutines": {`{"app":"echo","engine":"goroutines"}`, `app "echo" does not run on engine "goroutines": choose engine reactor, or leave it out`},
-		"static on reactor":  {`{"app":"static","engine":"reactor"}`, `app "static" does not run on engine "reactor": choose engine goroutines, or leave it out`},
 		"no root":            {`{"app":"static","root":"/dev/null/site"}`, `serve the files of "/dev/null/site": not a directory`},
 	} {
 		t.Run(name, func(t *testing.T) {

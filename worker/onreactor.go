@@ -2,8 +2,7 @@ package worker
 
 import (
 	"fmt"
-
-	"github.com/valyala/fasthttp"
+	"net"
 
 	"prefork/worker/proto"
 	"prefork/worker/reactor"
@@ -39,17 +38,17 @@ func (c engineConfig) newLoop(p protocol) (*reactor.Loop, error) {
 	return loop, nil
 }
 
-// newHTTPLoop makes an event loop that serves an app by HTTP.
-func (c engineConfig) newHTTPLoop(app fasthttp.RequestHandler) (*reactor.Loop, error) {
+// newHTTPLoop makes an event loop that serves an app by HTTP: its App or Handler.
+func (c engineConfig) newHTTPLoop(app proto.HTTPConfig) (*reactor.Loop, error) {
 	var loop *reactor.Loop // the app asks it later: a loop needs its handlers first
-	http := proto.NewHTTP(proto.HTTPConfig{
-		App:       app,
-		MaxHeader: c.settings.MaxHeader,
-		MaxBody:   c.settings.MaxBody,
-		Identity:  c.identity(),
-		Draining:  func() bool { return loop.Draining() },
-		Answered:  c.answered,
-	})
+	app.MaxHeader, app.MaxBody = c.settings.MaxHeader, c.settings.MaxBody
+	app.BodyTimeout = c.settings.BodyTimeout
+	app.Identity, app.Answered = c.identity(), c.answered
+	app.Draining = func() bool { return loop.Draining() }
+	app.Addresses = func() (local, remote net.Addr) { return loop.Addresses() }
+	app.Lend = func(errand reactor.Errand) { loop.Lend(errand) }
+	app.Compute = func(errand reactor.Errand) { loop.Compute(errand) }
+	http := proto.NewHTTP(app)
 	loop, err := c.newLoop(protocol{newHandler: http.NewHandler, maxInput: http.MaxInput(), clientFirst: true})
 	return loop, err
 }

@@ -30,15 +30,27 @@ func serveFolder(t testing.TB, engine string) (c *child, address, root string) {
 	return c, address, root
 }
 
+// eachEngine tests the app on both: a client cannot tell them apart.
+func eachEngine(t *testing.T, test func(t *testing.T, engine string)) {
+	t.Parallel()
+	for _, engine := range enginesOf[appStatic] {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, engine)
+		})
+	}
+}
+
 func (c *client) ask(t testing.TB, request string) (head *http.Response, body string) {
 	t.Helper()
 	c.write(t, request+"\r\nHost: test\r\n\r\n")
 	return c.readAnswer(t)
 }
 
-func TestServesStatic(t *testing.T) {
-	t.Parallel()
-	c, address, root := serveFolder(t, "")
+func TestServesStatic(t *testing.T) { eachEngine(t, servesStatic) }
+
+func servesStatic(t *testing.T, engine string) {
+	c, address, root := serveFolder(t, engine)
 	if err := os.Symlink("/etc/passwd", filepath.Join(root, "link")); err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +85,11 @@ func TestServesStatic(t *testing.T) {
 
 // TestDrainFinishesDownload: a drain arrives in the middle of a big file, whose
 // client takes its time.
-func TestDrainFinishesDownload(t *testing.T) {
-	t.Parallel()
+func TestDrainFinishesDownload(t *testing.T) { eachEngine(t, drainFinishesDownload) }
+
+func drainFinishesDownload(t *testing.T, engine string) {
 	const size, before = 50 << 20, 1 << 20
-	c, address, root := serveFolder(t, onGoroutines)
+	c, address, root := serveFolder(t, engine)
 	content := make([]byte, size)
 	source := rand.NewChaCha8([32]byte{1})
 	_, _ = source.Read(content) // never fails
@@ -109,9 +122,10 @@ func TestDrainFinishesDownload(t *testing.T) {
 }
 
 // TestDrainCutsDownloadShort: the deadline ends what the client does not take.
-func TestDrainCutsDownloadShort(t *testing.T) {
-	t.Parallel()
-	c, address, root := serveFolder(t, onGoroutines)
+func TestDrainCutsDownloadShort(t *testing.T) { eachEngine(t, drainCutsDownloadShort) }
+
+func drainCutsDownloadShort(t *testing.T, engine string) {
+	c, address, root := serveFolder(t, engine)
 	mustWrite(t, filepath.Join(root, "big"), make([]byte, 50<<20))
 	client := mustDial(t, address)
 	client.write(t, "GET /big HTTP/1.1\r\nHost: test\r\n\r\n")

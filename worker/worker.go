@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
@@ -52,7 +53,7 @@ func (w *Worker) ServeFastHTTP(handler fasthttp.RequestHandler) error {
 	if handler == nil {
 		return errors.New("ServeFastHTTP got no handler: give it one")
 	}
-	return w.serve(func(c engineConfig) (engine, error) { return c.newHTTPLoop(handler) })
+	return w.serve(func(c engineConfig) (engine, error) { return c.newHTTPLoop(proto.HTTPConfig{App: handler}) })
 }
 
 // Serve serves a protocol of the program's own on an event loop: newHandler makes

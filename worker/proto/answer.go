@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"math"
@@ -25,24 +26,41 @@ func (h *HTTP) appendContinue(out []byte) []byte {
 	return append(out, continueAnswer...)
 }
 
-// answer has the application answer the request that came on the connection fd.
-// more says that input follows this request: while draining, the connection then
-// stays open for what the client has already sent, and closes with the last of it.
-func (h *HTTP) answer(fd int, out []byte, more bool) ([]byte, reactor.Phase) {
+// manner is how an answer is to be sent. It is noted BEFORE the application can change
+// the request.
+type manner struct {
+	last   bool // the connection ends with it
+	head   bool // its body is left out
+	http11 bool
+}
+
+// mannerOf: more says that input follows this request; while draining, the connection
+// then stays open for what the client has already sent, and closes with the last of
+// it. On the loop only.
+func (h *HTTP) mannerOf(header *fasthttp.RequestHeader, more bool) manner {
+	return manner{
+		last:   header.ConnectionClose() || !more && h.config.Draining(),
+		head:   header.IsHead(),
+		http11: header.IsHTTP11(),
+	}
+}
+
+// answer has the application answer the request at hand.
+func (h *HTTP) answer(out []byte, more bool) ([]byte, reactor.Phase) {
 	e := h.exchange
 	h.exchange = nil // a panic leaves it to whoever may still use it
-	e.begin(fd)
-	header := &e.ctx.Request.Header
-	last, head, http11 := header.ConnectionClose(), header.IsHead(), header.IsHTTP11() // BEFORE the application can change it
-
-	e = h.run(e)
-	response := &e.ctx.Response
-	response.SkipBody = response.SkipBody || head
-	last = last || response.Header.ConnectionClose() || !more && h.config.Draining()
-	if !last && !http11 {
-		response.Header.Set(fasthttp.HeaderConnection, "keep-alive") // not the default of HTTP/1.0
+	e.begin()
+	m := h.mannerOf(&e.ctx.Request.Header, more)
+	if place := h.place(e); place != OnLoop {
+		h.send(&job{http: h, exchange: e, manner: m}, place)
+		return out, reactor.Away
 	}
-	out, next := h.appendAnswer(response, out, last)
+	e = h.run(e)
+	if e.ctx.Response.IsBodyStream() && h.config.Lend != nil {
+		h.send(&job{http: h, exchange: e, manner: m, answered: true}, OnGoroutine)
+		return out, reactor.Away
+	}
+	out, next := h.appendAnswer(h.printer, &e.ctx.Response, out, m)
 	e.end()
 	h.exchange = e
 	return out, next
@@ -66,9 +84,9 @@ func (h *HTTP) run(e *exchange) *exchange {
 
 // refuse answers a message that is no request, or one beyond the limits. The
 // connection ends with it: where the next message begins is anybody's guess.
-func (h *HTTP) refuse(out []byte, v verdict) []byte {
-	e := h.exchange
+func (h *HTTP) refuse(p *printer, e *exchange, out []byte, v verdict) []byte {
 	response := &e.ctx.Response
+	response.Reset()
 	response.SetStatusCode(int(v))
 	switch v {
 	case headerTooLarge:
@@ -80,33 +98,21 @@ func (h *HTTP) refuse(out []byte, v verdict) []byte {
 	default:
 		response.SetBodyString("bad request: this is not a well-formed HTTP/1 request\n")
 	}
-	out, _ = h.appendAnswer(response, out, true)
+	out, _ = h.appendAnswer(p, response, out, manner{last: true, http11: true})
 	e.end()
 	return out
 }
 
-// appendAnswer serialises a response. last closes the connection after it, and so
-// does a body that turns out unreadable half-way. A body that is a stream is read
-// to its end, or given up with the connection if that is too far away.
-func (h *HTTP) appendAnswer(response *fasthttp.Response, out []byte, last bool) ([]byte, reactor.Phase) {
-	if last {
-		response.SetConnectionClose()
-	}
-	if h.config.Identity != "" {
-		response.Header.Set(workerHeader, h.config.Identity)
-	}
-	h.config.Answered()
-
-	h.sink = sink{data: out, room: math.MaxInt}
+// appendAnswer serialises a response. A body that turns out unreadable half-way closes
+// the connection. One that is a stream is read to its end, or given up with the
+// connection if that is too far away.
+func (h *HTTP) appendAnswer(p *printer, response *fasthttp.Response, out []byte, m manner) ([]byte, reactor.Phase) {
+	last := h.complete(response, m)
+	room := math.MaxInt
 	if response.IsBodyStream() {
-		h.sink.room = h.limits.stream
+		room = h.limits.stream
 	}
-	h.writer.Reset(&h.sink)
-	err := response.Write(h.writer)
-	if err == nil {
-		err = h.writer.Flush()
-	}
-	out, h.sink = h.sink.data, sink{}
+	out, err := p.append(response, out, room)
 	if errors.Is(err, errNoRoom) {
 		panic(fmt.Errorf("the stream of an answer is longer than %d bytes, and the loop sends an answer when it is whole", h.limits.stream))
 	}
@@ -116,7 +122,49 @@ func (h *HTTP) appendAnswer(response *fasthttp.Response, out []byte, last bool) 
 	return out, reactor.Idle
 }
 
+// complete adds to a response what the application need not know about, and counts
+// it. It returns whether the connection ends with it.
+func (h *HTTP) complete(response *fasthttp.Response, m manner) (last bool) {
+	response.SkipBody = response.SkipBody || m.head
+	last = m.last || response.Header.ConnectionClose()
+	switch {
+	case last:
+		response.SetConnectionClose()
+	case !m.http11:
+		response.Header.Set(fasthttp.HeaderConnection, "keep-alive") // not the default of HTTP/1.0
+	}
+	if h.config.Identity != "" {
+		response.Header.Set(workerHeader, h.config.Identity)
+	}
+	h.config.Answered()
+	return last
+}
+
 var errNoRoom = errors.New("no room left")
+
+// printer serialises responses. The loop has one, and so has each job.
+type printer struct {
+	to     sink
+	writer *bufio.Writer // over to
+}
+
+func newPrinter() *printer {
+	p := new(printer)
+	p.writer = bufio.NewWriter(&p.to)
+	return p
+}
+
+// append fails with errNoRoom when the response is longer than room, in bytes.
+func (p *printer) append(response *fasthttp.Response, out []byte, room int) ([]byte, error) {
+	p.to = sink{data: out, room: room}
+	p.writer.Reset(&p.to)
+	err := response.Write(p.writer)
+	if err == nil {
+		err = p.writer.Flush()
+	}
+	out, p.to = p.to.data, sink{}
+	return out, err
+}
 
 // sink is an io.Writer that appends.
 type sink struct {

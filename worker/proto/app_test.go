@@ -57,23 +57,17 @@ func TestAppTime(t *testing.T) {
 
 func TestAppAddresses(t *testing.T) {
 	t.Parallel()
-	h := NewHTTP(HTTPConfig{
-		App: func(ctx *fasthttp.RequestCtx) { fmt.Fprintf(ctx, "%v to %v", ctx.RemoteAddr(), ctx.LocalAddr()) },
-		Addresses: func(fd int) (local, remote net.Addr) {
-			return &net.TCPAddr{IP: net.IPv6loopback, Port: 80}, &net.TCPAddr{IP: net.IPv6loopback, Port: fd}
-		},
-	})
-	first, second := converseWith(t, h), converseWith(t, h)
-	first.handler.(*httpConn).Open(7)
-	second.handler.(*httpConn).Open(8)
-	for range 2 { // the second time with a RequestCtx that has served another
-		for port, c := range map[int]*conversation{7: first, 8: second} {
-			if got, want := c.feed(plainGet).body(), fmt.Sprintf("[::1]:%d to [::1]:80", port); got != want {
-				t.Errorf("got %q, want %q", got, want)
-			}
+	app := func(ctx *fasthttp.RequestCtx) { fmt.Fprintf(ctx, "%v to %v", ctx.RemoteAddr(), ctx.LocalAddr()) }
+	port := 0 // of the connection at hand
+	c := converse(t, HTTPConfig{App: app, Addresses: func() (local, remote net.Addr) {
+		return &net.TCPAddr{IP: net.IPv6loopback, Port: 80}, &net.TCPAddr{IP: net.IPv6loopback, Port: port}
+	}})
+	for port = 7; port < 9; port++ { // the second time with a RequestCtx that has served another
+		if got, want := c.feed(plainGet).body(), fmt.Sprintf("[::1]:%d to [::1]:80", port); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if got := one(t, h.config.App); got != "0.0.0.0:0 to 0.0.0.0:0" {
+	if got := one(t, app); got != "0.0.0.0:0 to 0.0.0.0:0" {
 		t.Errorf("without Addresses: got %q", got)
 	}
 }

@@ -23,14 +23,13 @@ type exchange struct {
 	peer peer
 }
 
-func newExchange(addresses func(fd int) (local, remote net.Addr)) *exchange {
+func newExchange(addresses func() (local, remote net.Addr)) *exchange {
 	return &exchange{peer: peer{addresses: addresses}}
 }
 
-// begin makes ctx that of a new request on the connection fd. Its times are now,
-// and what the application told the last one is gone.
-func (e *exchange) begin(fd int) {
-	e.peer.fd = fd
+// begin makes ctx that of a new request. Its times are now, and what the application
+// told the last one is gone.
+func (e *exchange) begin() {
 	const saveMemory = true // bodies go back to fasthttp's pool
 	e.ctx.Init2(&e.peer, nil, saveMemory)
 }
@@ -44,8 +43,7 @@ func (e *exchange) end() {
 // peer is what a RequestCtx has for a net.Conn: the addresses of the connection at
 // hand, looked up when asked for.
 type peer struct {
-	fd        int
-	addresses func(fd int) (local, remote net.Addr)
+	addresses func() (local, remote net.Addr) // nil: nobody knows
 }
 
 // LocalAddr implements net.Conn. nil: unknown, fasthttp makes 0.0.0.0:0 of it.
@@ -61,10 +59,10 @@ func (p *peer) RemoteAddr() net.Addr {
 }
 
 func (p *peer) ends() (local, remote net.Addr) {
-	if p.fd == 0 || p.addresses == nil {
+	if p.addresses == nil {
 		return nil, nil
 	}
-	return p.addresses(p.fd)
+	return p.addresses()
 }
 
 func (*peer) Read([]byte) (int, error)         { return 0, errNotYours }

@@ -58,12 +58,13 @@ type limits struct {
 // message, however small its pieces. It looks at framing only; what it takes
 // for a message, fasthttp must take for the same message.
 type frame struct {
-	searched int // input before this holds no end of the header; later, none of the message
-	header   int // length of the header with its blank line; 0: not known yet
-	length   int // of the body: bytes, chunked or noBody
-	data     int // chunked: bytes in the complete chunks
-	excess   int // chunked: what their lines take beyond what is usual
-	end      int // length of the whole message, once complete
+	searched  int // input before this holds no end of the header; later, none of the message
+	header    int // length of the header with its blank line; 0: not known yet
+	length    int // of the body: bytes, chunked or noBody
+	data      int // chunked: bytes in the complete chunks
+	announced int // chunked: data, and the bytes in the chunk behind it
+	excess    int // chunked: what their lines take beyond what is usual
+	end       int // length of the whole message, once complete
 }
 
 // findHeader looks for the blank line that ends the header. A message does not
@@ -123,6 +124,7 @@ func (f *frame) walkChunks(in []byte, limit limits) verdict {
 		if f.data+size > limit.body {
 			return bodyTooLarge
 		}
+		f.announced = f.data + size
 		end := f.searched + line + size
 		if len(in) < end+len(lineEnd) {
 			return incomplete

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"net"
+	"net/http"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -16,14 +18,33 @@ const (
 	MaxBodyDefault   = 1 << 20
 )
 
-// streamMax bounds an answer whose body comes from an io.Reader, in bytes.
-const streamMax = 64 << 20
+const (
+	// streamMax bounds an answer whose body comes from an io.Reader, in bytes, where
+	// there is nobody to send it as it comes.
+	streamMax = 64 << 20
+	// wholeBodyMax is how much of a body the loop holds, in bytes; a longer one is read
+	// by a job.
+	wholeBodyMax = 64 << 10
+)
 
 // HTTPConfig says what an HTTP serves and what it puts up with.
 type HTTPConfig struct {
-	// App answers the requests. Required. It runs on the loop and must not block;
-	// the package comment says what works in its RequestCtx.
+	// App answers the requests. It runs on the loop and must not block, unless Place
+	// says otherwise; the package comment says what works in its RequestCtx.
 	App fasthttp.RequestHandler
+	// Handler answers them in place of App, each on a goroutine: it may block. One of
+	// the two is required.
+	Handler http.Handler
+	// Place says where App answers a request, once it is there as a whole. It runs on
+	// the loop. nil: on the loop as well.
+	Place func(*fasthttp.RequestCtx) Place
+	// Lend and Compute are those of the loop, see reactor.Loop. They take over what is
+	// not to be done on the loop: what Place says, bodies longer than 64 KiB, answers
+	// whose body is a stream. nil: there is nowhere else; all is done on the loop.
+	Lend, Compute func(reactor.Errand)
+	// BodyTimeout and WriteTimeout apply to a connection away from the loop as those
+	// of reactor.Config do to one on it. 0: the same defaults.
+	BodyTimeout, WriteTimeout time.Duration
 	// MaxHeader bounds a request's line and header fields together, in bytes;
 	// beyond: 431. 0: 8 KiB.
 	MaxHeader int
@@ -38,9 +59,10 @@ type HTTPConfig struct {
 	// Answered is called once for each request answered, refused ones
 	// included. nil: nobody counts.
 	Answered func()
-	// Addresses returns the ends of an open connection, nil for one that it does
-	// not know. It is called when App asks for them. nil: nobody knows.
-	Addresses func(fd int) (local, remote net.Addr)
+	// Addresses returns the ends of the connection whose request is at hand, nil for
+	// one that it does not know; usually (*reactor.Loop).Addresses. It is called when
+	// App asks for them. nil: nobody knows.
+	Addresses func() (local, remote net.Addr)
 }
 
 // HTTP is what the HTTP connections of one loop share: the configuration and
@@ -51,11 +73,11 @@ type HTTP struct {
 	limits limits
 
 	exchange *exchange    // nil: the application has kept it
+	frame    frame        // of a message that has come as a whole
 	target   fasthttp.URI // only to see whether the request's is well-formed
 	source   bytes.Reader
 	reader   *bufio.Reader // over source
-	sink     sink
-	writer   *bufio.Writer // over sink
+	printer  *printer
 }
 
 // NewHTTP prepares an HTTP; zero fields of config get their defaults.
@@ -72,33 +94,42 @@ func NewHTTP(config HTTPConfig) *HTTP {
 	if config.Answered == nil {
 		config.Answered = func() {}
 	}
+	if config.BodyTimeout <= 0 {
+		config.BodyTimeout = reactor.BodyTimeoutDefault
+	}
+	if config.WriteTimeout <= 0 {
+		config.WriteTimeout = reactor.WriteTimeoutDefault
+	}
 	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody, stream: streamMax}}
 	// fasthttp parses a header only as a whole, inside its reader's buffer.
 	h.reader = bufio.NewReaderSize(&h.source, config.MaxHeader)
-	h.writer = bufio.NewWriter(&h.sink)
+	h.printer = newPrinter()
 	return h
 }
 
-// NewHandler returns the handler of a new connection.
+// NewHandler returns the handler of a new connection, a [reactor.Reuser].
 func (h *HTTP) NewHandler() reactor.Handler { return &httpConn{http: h} }
 
 // MaxInput is what reactor.Config.MaxInput must be, so that the largest
-// message within the limits fits.
-func (h *HTTP) MaxInput() int { return h.limits.message() }
+// message fits that is to be seen whole.
+func (h *HTTP) MaxInput() int {
+	if h.config.Lend != nil {
+		return h.limits.header + wholeBodyMax + 1 // see isLong
+	}
+	return h.limits.message()
+}
 
 // httpConn is one connection's conversation. All that it remembers from call
 // to call is how far the message at hand has come.
 type httpConn struct {
 	http  *HTTP
-	frame frame
-	fd    int32 // 0: unknown
+	frame *frame // of a message that has come in part; nil: it begins with the next byte
 	// afterPost: an empty line may follow.
 	afterPost bool
 }
 
-// Open tells which connection this is, for HTTPConfig.Addresses. It comes BEFORE
-// the first Handle, or not at all.
-func (c *httpConn) Open(fd int) { c.fd = int32(fd) }
+// Reuse implements reactor.Reuser.
+func (c *httpConn) Reuse() { *c = httpConn{http: c.http} }
 
 // Handle implements reactor.Handler: it answers the first message of in, once
 // it is there as a whole.
@@ -122,62 +153,85 @@ func (c *httpConn) handle(in, out []byte) (consumed int, output []byte, next rea
 	if h.exchange == nil {
 		h.exchange = newExchange(h.config.Addresses)
 	}
-	begun := c.frame.header > 0 // by an earlier call
+	f := c.resume()
+	begun := f.header > 0 // by an earlier call
 	v := complete
 	if !begun {
-		if v = c.begin(in); v == complete {
+		if v = h.begin(f, in); v == complete {
 			out = h.appendContinue(out)
 		}
 	}
 	if v == complete {
-		v = c.finish(in, begun)
+		v = h.finish(f, in, begun)
 	}
 	switch {
-	case v == incomplete && c.frame.header == 0:
-		return 0, out, reactor.Header
+	case v == incomplete && h.isLong(f, in):
+		h.send(h.newBodyJob(f, in), OnGoroutine)
+		consumed, c.frame = f.header, nil
+		return consumed, out, reactor.Away
 	case v == incomplete:
-		return 0, out, reactor.Body
+		return 0, out, c.suspend(f)
 	case v != complete:
-		return 0, h.refuse(out, v), reactor.Close
+		return 0, h.refuse(h.printer, h.exchange, out, v), reactor.Close
 	}
-	consumed, c.frame = c.frame.end, frame{}
+	consumed, c.frame = f.end, nil
 	c.afterPost = h.exchange.ctx.IsPost() // BEFORE the application can change it
-	output, next = h.answer(int(c.fd), out, len(in) > consumed)
+	output, next = h.answer(out, len(in) > consumed)
 	return consumed, output, next
+}
+
+// resume returns the frame of the message at hand. Most messages come as a whole, and
+// share one.
+func (c *httpConn) resume() *frame {
+	if c.frame != nil {
+		return c.frame
+	}
+	c.http.frame = frame{}
+	return &c.http.frame
+}
+
+// suspend keeps the frame of a message that has not come as a whole yet.
+func (c *httpConn) suspend(f *frame) reactor.Phase {
+	if c.frame == nil {
+		kept := *f
+		c.frame = &kept
+	}
+	if f.header == 0 {
+		return reactor.Header
+	}
+	return reactor.Body
 }
 
 // begin reads the header, once it is there as a whole, and what it says about
 // the body.
-func (c *httpConn) begin(in []byte) verdict {
-	h := c.http
-	if v := c.frame.findHeader(in, h.limits); v != complete {
+func (h *HTTP) begin(f *frame, in []byte) verdict {
+	if v := f.findHeader(in, h.limits); v != complete {
 		return v
 	}
-	if v := h.readHeader(in[:c.frame.header]); v != complete {
+	if v := h.readHeader(in[:f.header]); v != complete {
 		return v
 	}
-	return c.frame.expectBody(h.exchange.ctx.Request.Header.ContentLength(), h.limits)
+	return f.expectBody(h.exchange.ctx.Request.Header.ContentLength(), h.limits)
 }
 
 // finish reads the body, once it is there as a whole. A header that an earlier
 // call has read is read again: the exchange is shared, and other connections have used
 // it since.
-func (c *httpConn) finish(in []byte, again bool) verdict {
-	h := c.http
-	if v := c.frame.findEnd(in, h.limits); v != complete {
+func (h *HTTP) finish(f *frame, in []byte, again bool) verdict {
+	if v := f.findEnd(in, h.limits); v != complete {
 		return v
 	}
 	if again {
-		if v := h.readHeader(in[:c.frame.header]); v != complete {
+		if v := h.readHeader(in[:f.header]); v != complete {
 			return v
 		}
 	}
-	if c.frame.length == chunked {
-		if found, ok := readFields(in[c.frame.searched:c.frame.end]); !ok || found != (fields{}) {
+	if f.length == chunked {
+		if found, ok := readFields(in[f.searched:f.end]); !ok || found != (fields{}) {
 			return badRequest
 		}
 	}
-	return h.readBody(in[c.frame.header:c.frame.end])
+	return h.readBody(in[f.header:f.end])
 }
 
 // readHeader has fasthttp parse a header into the exchange. It must use up the whole

@@ -27,9 +27,17 @@ type served struct {
 
 func serve(t *testing.T, config HTTPConfig) *served {
 	t.Helper()
+	return serveOn(t, func(s *served) HTTPConfig {
+		config.Draining = func() bool { return s.Draining() }
+		return config
+	})
+}
+
+// serveOn is serve for what needs the loop.
+func serveOn(t *testing.T, config func(s *served) HTTPConfig) *served {
+	t.Helper()
 	s := &served{ended: make(chan error, 1)}
-	config.Draining = func() bool { return s.Draining() }
-	h := NewHTTP(config)
+	h := NewHTTP(config(s))
 	var err error
 	s.Loop, err = reactor.New(reactor.Config{NewHandler: h.NewHandler, MaxInput: h.MaxInput()})
 	must(t, err)

@@ -63,11 +63,10 @@
 //     deadline, and no idle connection by a reset.
 //   - Beat is called at least once a second, as long as no handler blocks; an
 //     idle loop wakes about twice a second.
+//   - An idle connection costs about 150 bytes, and its handler.
 //   - Every descriptor that the loop opened is closed when Run returns. The
 //     listening sockets and the bell belong to the caller: the loop never closes
 //     them, nor shuts them down, and says when it has done with them.
-//
-//   - An idle connection costs about 150 bytes, and its handler.
 //
 // What it does not: it knows no protocol, no TLS and no files; it does not log
 // (see Config.Report); it does not contain panics of tasks and timers; it does

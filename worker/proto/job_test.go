@@ -1,0 +1,364 @@
+package proto
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"prefork/worker/reactor"
+)
+
+// serveAway is serve for a loop that sends jobs away.
+func serveAway(t *testing.T, config HTTPConfig) *served {
+	t.Helper()
+	return serveOn(t, func(s *served) HTTPConfig {
+		config.Draining = func() bool { return s.Draining() }
+		config.Lend = func(errand reactor.Errand) { s.Lend(errand) }
+		config.Compute = func(errand reactor.Errand) { s.Compute(errand) }
+		config.Addresses = func() (local, remote net.Addr) { return s.Addresses() }
+		return config
+	})
+}
+
+// exchangeOf sends what stands for a request, and returns the answer with its body.
+func exchangeOf(t *testing.T, c net.Conn, r *bufio.Reader, sent string) (*http.Response, string) {
+	t.Helper()
+	_, err := io.WriteString(c, sent)
+	must(t, err)
+	response, err := http.ReadResponse(r, nil)
+	must(t, err)
+	body, err := io.ReadAll(response.Body)
+	must(t, err)
+	return response, string(body)
+}
+
+// digest is what the application of these tests answers to a body.
+func digest(body []byte) string { return fmt.Sprintf("%d %x", len(body), sha256.Sum256(body)) }
+
+func digestApp(ctx *fasthttp.RequestCtx) { _, _ = ctx.WriteString(digest(ctx.PostBody())) }
+
+var digestHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = io.WriteString(w, digest(body))
+})
+
+// inChunks is a body in chunks of so many bytes.
+func inChunks(body string, size int) string {
+	var b strings.Builder
+	for len(body) > 0 {
+		n := min(size, len(body))
+		fmt.Fprintf(&b, "%x\r\n%s\r\n", n, body[:n])
+		body = body[n:]
+	}
+	return b.String() + "0\r\n\r\n"
+}
+
+func TestLongBodies(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]HTTPConfig{
+		"app":     {App: digestApp},
+		"handler": {Handler: digestHandler},
+	} {
+		s := serveAway(t, config)
+		c := s.dial(t)
+		r := bufio.NewReader(c)
+		for _, size := range []int{0, 1, wholeBodyMax, wholeBodyMax + 1, MaxBodyDefault} {
+			body := strings.Repeat("0123456789abcde\n", size/16+1)[:size]
+			for _, sent := range []string{
+				fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, body),
+				"Transfer-Encoding: chunked\r\n\r\n" + inChunks(body, 7),
+				"Transfer-Encoding: chunked\r\n\r\n" + inChunks(body, 300),
+				"Transfer-Encoding: chunked\r\n\r\n" + inChunks(body, max(size, 1)),
+			} {
+				// What comes behind the body is the next request.
+				_, got := exchangeOf(t, c, r, "POST / HTTP/1.1\r\nHost: a\r\n"+sent+plainGet)
+				if want := digest([]byte(body)); got != want {
+					t.Fatalf("%s: body of %d bytes, sent as %.40q: got %q, want %q", name, size, sent, got, want)
+				}
+				if _, got := exchangeOf(t, c, r, ""); got != digest(nil) {
+					t.Fatalf("%s: the request behind a body of %d bytes: got %q", name, size, got)
+				}
+			}
+		}
+	}
+}
+
+// Bodies that are refused, or never come to an end: the connection ends with them.
+func TestLongBodiesRefused(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 2*wholeBodyMax)
+	head := "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	begun := fmt.Sprintf("%s%x\r\n%s\r\n", head, len(long), long)
+	for name, test := range map[string]struct {
+		sent   string
+		status int // 0: no answer
+	}{
+		"longer than the limit":     {head + inChunks(strings.Repeat("x", MaxBodyDefault+1), 100_000) + plainGet, 413},
+		"announced to be longer":    {fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", MaxBodyDefault+1), 413},
+		"bad chunk size":            {begun + "xyz\r\n", 400},
+		"chunk longer than it says": {begun + "1\r\nab\r\n0\r\n\r\n", 400},
+		"header in the trailer":     {begun + "0\r\nContent-Length: 5\r\n\r\nhello", 400},
+		"long trailer":              {begun + "0\r\nX: " + strings.Repeat("x", 9000) + "\r\n\r\n", 431},
+		"end in a chunk":            {begun[:len(begun)-10], 0},
+		"end between chunks":        {begun, 0},
+		"end in the trailer":        {begun + "0\r\nX: y\r\n", 0},
+		"end in a plain body":       {fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(long)+1, long), 0},
+	} {
+		for kind, config := range map[string]HTTPConfig{"app": {App: digestApp}, "handler": {Handler: digestHandler}} {
+			s := serveAway(t, config)
+			c := s.dial(t)
+			_, err := io.WriteString(c, test.sent)
+			must(t, err)
+			must(t, c.(*net.TCPConn).CloseWrite())
+			answer, err := io.ReadAll(c)
+			must(t, err)
+			status := 0
+			if len(answer) > 0 {
+				_, err := fmt.Sscanf(string(answer), "HTTP/1.1 %d", &status)
+				must(t, err)
+			}
+			if n := bytes.Count(answer, []byte("HTTP/1.1 ")); status != test.status || n > 1 {
+				t.Errorf("%s, %s: got %d answers, status %d, want %d: %.200q", kind, name, n, status, test.status, answer)
+			}
+		}
+	}
+}
+
+// A body that does not come in time costs its own connection, and nobody waits for it.
+func TestLongBodyTooSlow(t *testing.T) {
+	t.Parallel()
+	s := serveAway(t, HTTPConfig{App: digestApp, BodyTimeout: 50 * time.Millisecond})
+	slow, other := s.dial(t), s.dial(t)
+	_, err := io.WriteString(slow, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome")
+	must(t, err)
+	if _, got := exchangeOf(t, other, bufio.NewReader(other), plainGet); got != digest(nil) {
+		t.Errorf("another client got %q", got)
+	}
+	if got, err := io.ReadAll(slow); len(got) > 0 || err != nil {
+		t.Errorf("got %q, %v, want an orderly end", got, err)
+	}
+}
+
+// The application has its answer ready and leaves the body unread: a little is thrown
+// away, for a lot the connection is given up.
+func TestUnwantedBodies(t *testing.T) {
+	t.Parallel()
+	s := serveAway(t, HTTPConfig{MaxBody: 10 << 20, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "no")
+	})})
+	for size, want := range map[int]int{unwantedMax / 2: 2, 4 * unwantedMax: 1} {
+		c := s.dial(t)
+		writtenC := make(chan struct{})
+		go func() { // it fails where the connection is given up
+			defer close(writtenC)
+			_, _ = fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s%s", size, make([]byte, size), lastGet)
+		}()
+		answers, _ := io.ReadAll(c) // a client that is still writing may meet a reset
+		if n := bytes.Count(answers, []byte("\r\n\r\nno")); n != want {
+			t.Errorf("%d bytes unread: got %d answers, want %d", size, n, want)
+		}
+		<-writtenC
+	}
+}
+
+// lastGet ends the connection.
+const lastGet = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+// gated is a body that is made while it is sent.
+func gated(goOn <-chan struct{}) func(w *bufio.Writer) {
+	return func(w *bufio.Writer) {
+		_, _ = w.WriteString("first ")
+		_ = w.Flush()
+		<-goOn
+		_, _ = w.WriteString("second")
+	}
+}
+
+func TestStreamedAnswers(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]func(goOn <-chan struct{}) HTTPConfig{
+		"app": func(goOn <-chan struct{}) HTTPConfig {
+			return HTTPConfig{App: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyStreamWriter(gated(goOn)) }}
+		},
+		"handler": func(goOn <-chan struct{}) HTTPConfig {
+			return HTTPConfig{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "first ")
+				w.(http.Flusher).Flush()
+				<-goOn
+				_, _ = io.WriteString(w, "second")
+			})}
+		},
+	} {
+		goOn := make(chan struct{})
+		s := serveAway(t, config(goOn))
+		c := s.dial(t)
+		_, err := io.WriteString(c, plainGet)
+		must(t, err)
+		r := bufio.NewReader(c)
+		response, err := http.ReadResponse(r, nil)
+		must(t, err)
+		first := make([]byte, len("first "))
+		if _, err := io.ReadFull(response.Body, first); string(first) != "first " || err != nil {
+			t.Errorf("%s: got %q, %v, before there is more", name, first, err)
+		}
+		close(goOn)
+		if rest, err := io.ReadAll(response.Body); string(rest) != "second" || err != nil {
+			t.Errorf("%s: got %q, %v", name, rest, err)
+		}
+		if _, got := exchangeOf(t, c, r, plainGet); got != "first second" {
+			t.Errorf("%s: the next request got %q", name, got)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	goOn := make(chan struct{})
+	s := serveAway(t, HTTPConfig{
+		App: func(ctx *fasthttp.RequestCtx) {
+			if string(ctx.Path()) != "/" {
+				<-goOn
+			}
+			fmt.Fprintf(ctx, "%s from %v", ctx.Path(), ctx.RemoteAddr())
+		},
+		Place: func(ctx *fasthttp.RequestCtx) Place {
+			return map[string]Place{"/pool": OnPool, "/goroutine": OnGoroutine}[string(ctx.Path())]
+		},
+	})
+	clients := map[string]net.Conn{"/pool": s.dial(t), "/goroutine": s.dial(t)}
+	for path, c := range clients {
+		_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n%s", path, plainGet)
+		must(t, err)
+	}
+	other := s.dial(t)
+	if _, got := exchangeOf(t, other, bufio.NewReader(other), plainGet); got != "/ from "+other.LocalAddr().String() {
+		t.Errorf("on the loop: got %q", got)
+	}
+	close(goOn)
+	for path, c := range clients {
+		r := bufio.NewReader(c)
+		for _, want := range []string{path, "/"} {
+			if _, got := exchangeOf(t, c, r, ""); got != want+" from "+c.LocalAddr().String() {
+				t.Errorf("behind %s: got %q", path, got)
+			}
+		}
+	}
+}
+
+// A Handler answers as it does on net/http's server.
+func TestHandlerAsOnNetHTTP(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	changed := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for name, size := range map[string]int{"empty": 0, "short.txt": 1000, "edge": wholeAnswerMax, "long.bin": 3_000_000} {
+		content := bytes.Repeat([]byte("0123456789abcde\n"), size/16+1)[:size]
+		path := filepath.Join(folder, name)
+		must(t, os.WriteFile(path, content, 0o644))
+		must(t, os.Chtimes(path, changed, changed))
+	}
+	files := http.FileServer(http.Dir(folder))
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/status":
+			w.Header().Add("X-Two", "a")
+			w.Header().Add("X-Two", "b")
+			http.SetCookie(w, &http.Cookie{Name: "a", Value: "b"})
+			w.WriteHeader(http.StatusTeapot)
+			w.WriteHeader(http.StatusOK) // too late
+		case "/none":
+			w.WriteHeader(http.StatusNoContent)
+		case "/untyped":
+			_, _ = io.WriteString(w, "<html><body>guess")
+		case "/unmeasured":
+			for range 100 {
+				_, _ = w.Write(bytes.Repeat([]byte("x"), 10_000))
+			}
+		case "/about":
+			fmt.Fprintf(w, "%s %s %s %s %q %v", r.Method, r.RequestURI, r.Host, r.Proto, r.Header.Get("X-Some"), r.ContentLength)
+		default:
+			files.ServeHTTP(w, r)
+		}
+	})
+	theirs := httptest.NewUnstartedServer(handler)
+	theirs.Config.ErrorLog = log.New(io.Discard, "", 0) // of the second WriteHeader
+	theirs.Start()
+	defer theirs.Close()
+	ours := serveAway(t, HTTPConfig{Handler: handler})
+
+	ranged := func(path, ranges string) string {
+		return "GET " + path + " HTTP/1.1\r\nHost: a\r\nRange: bytes=" + ranges + "\r\n\r\n"
+	}
+	for _, sent := range []string{
+		"GET /short.txt HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /empty HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /edge HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /long.bin HTTP/1.1\r\nHost: a\r\n\r\n",
+		"HEAD /short.txt HTTP/1.1\r\nHost: a\r\n\r\n",
+		"HEAD /long.bin HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /long.bin HTTP/1.0\r\n\r\n",
+		"GET /unmeasured HTTP/1.0\r\n\r\n",
+		"GET /unmeasured HTTP/1.1\r\nHost: a\r\n\r\n",
+		"HEAD /unmeasured HTTP/1.1\r\nHost: a\r\n\r\n",
+		ranged("/short.txt", "0-9"), ranged("/short.txt", "-1"), ranged("/short.txt", "2000-"),
+		ranged("/long.bin", "100-2000000"), ranged("/long.bin", "2999990-"), ranged("/long.bin", "0-0,-1"),
+		ranged("/long.bin", "0-999999,1500000-2500000"),
+		"GET /long.bin HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\n",
+		"GET /long.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=0-9\r\nIf-Range: Tue, 24 Nov 2026 11:00:00 GMT\r\n\r\n",
+		"GET /status HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /none HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /untyped HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /about?x=%20y HTTP/1.1\r\nHost: a:80\r\nX-Some: thing\r\n\r\n",
+		"POST /about HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+		"GET /short.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+	} {
+		got, want := answerOf(t, ours.address, sent), answerOf(t, theirs.Listener.Addr().String(), sent)
+		if got != want {
+			t.Errorf("%.60q:\ngot  %.400q\nwant %.400q", sent, got, want)
+		}
+	}
+}
+
+// answerOf is an answer without what two servers may do differently: the boundary of
+// parts, the date, and who says it. A body is given by its digest.
+func answerOf(t *testing.T, address, sent string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	must(t, err)
+	defer c.Close()
+	must(t, c.SetDeadline(time.Now().Add(patienceOfTests)))
+	_, err = io.WriteString(c, sent)
+	must(t, err)
+	method, _, _ := strings.Cut(sent, " ")
+	response, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	must(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	must(t, err)
+	if _, boundary, parted := strings.Cut(response.Header.Get("Content-Type"), "boundary="); parted {
+		response.Header.Set("Content-Type", strings.ReplaceAll(response.Header.Get("Content-Type"), boundary, "-"))
+		body = bytes.ReplaceAll(body, []byte(boundary), []byte("-"))
+	}
+	response.Header.Del("Date")
+	if method == http.MethodHead && response.ContentLength < 0 {
+		response.TransferEncoding = nil // we say how GET would have been framed, they do not
+	}
+	return fmt.Sprintf("%s %v close=%v chunked=%v length=%d %s", response.Status, response.Header, response.Close,
+		response.TransferEncoding, response.ContentLength, digest(body))
+}
