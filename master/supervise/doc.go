@@ -107,7 +107,8 @@
 // A wake-up that was spent on a worker which then stopped or died is made up for
 // by the bell: everybody looks into all queues. It rings at SIGCHLD, at a worker's exit,
 // and when a look at the queues finds one that is not empty and was not at the
-// look before. Looks come every lookBusy, lookMoved or lookIdle.
+// look before. Looks come every lookBusy, lookMoved or lookIdle, while there is more
+// than one process that the kernel could have woken.
 //
 // # Pauses
 //

@@ -20,10 +20,10 @@ const (
 )
 
 // scheduleLook has the queues looked at while somebody serves whom the bell would
-// help.
+// help. A process that is alone cannot miss what another one was woken for.
 func (m *Machine) scheduleLook() {
 	switch {
-	case !m.anyHears():
+	case !m.anyHears() || len(m.Slots) == 1 && len(m.Slots[0].Leaving) == 0:
 		m.NextLook = 0
 	case m.NextLook == 0:
 		m.NextLook = m.now + m.lookEvery()

@@ -47,6 +47,7 @@ func TestLooksAreAsOftenAsIsOfUse(t *testing.T) {
 		{"many slots", "slots=256 own=yes", idle, 12, 13},
 		{"many slots, a queue stands", "slots=256 own=yes", func(time.Duration) QueuesSampled { return QueuesSampled{Waiting: []int{1}} }, 225, 251},
 		{"foreign", "slots=2", idle, 0, 0},
+		{"nobody else could be woken", "slots=1 own=yes", func(time.Duration) QueuesSampled { return QueuesSampled{Waiting: []int{1}} }, 0, 0},
 		{"without helpers the bell still helps the owner", "slots=2 own=yes helpers=0", idle, 49, 51},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

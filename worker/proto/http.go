@@ -256,7 +256,9 @@ func (h *HTTP) readHeader(block []byte) verdict {
 // alone: parsing them early would write large files to disk.
 func (h *HTTP) readBody(body []byte) verdict {
 	const parseForms = false
-	h.read(body)
+	if len(body) > 0 {
+		h.read(body)
+	}
 	if err := h.exchange.ctx.Request.ContinueReadBody(h.reader, h.limits.body, parseForms); err != nil || h.unread() > 0 {
 		return badRequest
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,12 +14,13 @@ import (
 // errnos: their callers classify them.
 //
 // What is done to a connection is done without telling Go's scheduler: on a
-// non-blocking socket it never sleeps, and telling costs a tenth of the call.
+// non-blocking socket it never sleeps, and telling costs a tenth of the call. The
+// calls are package syscall's: x/sys would take them through the stack.
 
 // accept takes one connection, non-blocking and close-on-exec from its birth.
 func accept(fd int) (int, error) {
 	const flags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
-	conn, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, flags, 0, 0)
+	conn, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, flags, 0, 0)
 	if errno != 0 {
 		return -1, errno
 	}
@@ -26,14 +28,17 @@ func accept(fd int) (int, error) {
 }
 
 // read returns 0 and no error at the end of the stream.
-func read(fd int32, room []byte) (int, error) { return transfer(unix.SYS_READ, fd, room) }
+func read(fd int32, room []byte) (int, error) { return transfer(unix.SYS_RECVFROM, fd, room) }
 
-func write(fd int32, data []byte) (int, error) { return transfer(unix.SYS_WRITE, fd, data) }
+func write(fd int32, data []byte) (int, error) { return transfer(unix.SYS_SENDTO, fd, data) }
 
-// transfer is read(2) or write(2). A signal that comes first is no error.
+// transfer is recv(2) or send(2), which know that they have a socket before them:
+// read(2) and write(2) would look for a file's position first. A signal that comes
+// before anything has been transferred is no error.
 func transfer(call uintptr, fd int32, data []byte) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data)))
+		n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data)),
+			unix.MSG_NOSIGNAL, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -46,7 +51,7 @@ func transfer(call uintptr, fd int32, data []byte) (int, error) {
 
 // closeSocket gives the descriptor back. Whatever it says, the number is free
 // afterwards (close(2)).
-func closeSocket(fd int32) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+func closeSocket(fd int32) { _, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // closeWrite sends FIN: the peer reads what is under way, then the end.
 func closeWrite(fd int32) error { return unix.Shutdown(int(fd), unix.SHUT_WR) }

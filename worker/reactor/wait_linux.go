@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -63,7 +64,7 @@ func (s *sleeper) wait(events []unix.EpollEvent, timeout time.Duration) (int, er
 // hold is a system call that Go's scheduler does not hear of.
 func (s *sleeper) hold(events []unix.EpollEvent, timeout time.Duration) (int, error) {
 	const noMask, noMaskSize = 0, 0 // let the signals be as they are
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.fd), uintptr(unsafe.Pointer(&events[0])),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.fd), uintptr(unsafe.Pointer(&events[0])),
 		uintptr(len(events)), uintptr(ceilMilliseconds(timeout)), noMask, noMaskSize)
 	if errno != 0 {
 		return 0, errno
