@@ -50,6 +50,7 @@ var (
 type limits struct {
 	header int // request line and fields
 	body   int // decoded
+	whole  int // of a body that is held, if there are jobs for longer ones
 	stream int // of an answer whose body comes from an io.Reader
 }
 

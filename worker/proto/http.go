@@ -100,7 +100,7 @@ func NewHTTP(config HTTPConfig) *HTTP {
 	if config.WriteTimeout <= 0 {
 		config.WriteTimeout = reactor.WriteTimeoutDefault
 	}
-	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody, stream: streamMax}}
+	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody, whole: wholeBodyMax, stream: streamMax}}
 	// fasthttp parses a header only as a whole, inside its reader's buffer.
 	h.reader = bufio.NewReaderSize(&h.source, config.MaxHeader)
 	h.printer = newPrinter()
@@ -114,7 +114,7 @@ func (h *HTTP) NewHandler() reactor.Handler { return &httpConn{http: h} }
 // message fits that is to be seen whole.
 func (h *HTTP) MaxInput() int {
 	if h.config.Lend != nil {
-		return h.limits.header + wholeBodyMax + 1 // see isLong
+		return h.limits.header + h.limits.whole + 1 // see isLong
 	}
 	return h.limits.message()
 }

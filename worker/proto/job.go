@@ -74,7 +74,7 @@ func (h *HTTP) newBodyJob(f *frame, in []byte) *job {
 // isLong says that the body of an incomplete message is for a job: it is announced to
 // be long, or what is there of it is.
 func (h *HTTP) isLong(f *frame, in []byte) bool {
-	return h.config.Lend != nil && f.header > 0 && max(f.length, f.announced, len(in)-f.header) > wholeBodyMax
+	return h.config.Lend != nil && f.header > 0 && max(f.length, f.announced, len(in)-f.header) > h.limits.whole
 }
 
 // run implements reactor.Errand.

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +25,20 @@ import (
 // serveAway is serve for a loop that sends jobs away.
 func serveAway(t *testing.T, config HTTPConfig) *served {
 	t.Helper()
-	return serveOn(t, func(s *served) HTTPConfig {
+	return serveJobs(t, config, wholeBodyMax)
+}
+
+// serveJobs makes a job of every body that is longer than whole, in bytes.
+func serveJobs(t *testing.T, config HTTPConfig, whole int) *served {
+	t.Helper()
+	return serveOn(t, func(s *served) *HTTP {
 		config.Draining = func() bool { return s.Draining() }
 		config.Lend = func(errand reactor.Errand) { s.Lend(errand) }
 		config.Compute = func(errand reactor.Errand) { s.Compute(errand) }
 		config.Addresses = func() (local, remote net.Addr) { return s.Addresses() }
-		return config
+		h := NewHTTP(config)
+		h.limits.whole = whole
+		return h
 	})
 }
 
@@ -361,4 +370,39 @@ func answerOf(t *testing.T, address, sent string) string {
 	}
 	return fmt.Sprintf("%s %v close=%v chunked=%v length=%d %s", response.Status, response.Header, response.Close,
 		response.TransferEncoding, response.ContentLength, digest(body))
+}
+
+// TestJobsAgainstNetHTTP: a body that a job reads is judged like one that the loop
+// holds. Where net/http refuses a request, the application does not get it to a good
+// end; where both accept it, they have read the same.
+func TestJobsAgainstNetHTTP(t *testing.T) {
+	t.Parallel()
+	var requests []string // of the case at hand, written by its jobs one after the other
+	s := serveJobs(t, HTTPConfig{App: func(ctx *fasthttp.RequestCtx) {
+		stream := ctx.RequestBodyStream()
+		if stream == nil {
+			requests = append(requests, describeOurs(ctx))
+			return
+		}
+		body, err := io.ReadAll(stream)
+		if err != nil {
+			return
+		}
+		ctx.Request.SetBody(body)
+		requests = append(requests, describeOurs(ctx))
+	}}, 0)
+	for _, c := range readCases(t) {
+		for _, input := range []string{c.input, c.input + afterwards} {
+			requests = nil
+			conn := s.dial(t)
+			_, _ = io.WriteString(conn, input) // it may be refused half-way
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.ReadAll(conn) // AFTER the end all jobs have
+			theirs := byNetHTTP(t, input)
+			if n := len(requests); n > len(theirs.requests) || !slices.Equal(requests, theirs.requests[:n]) {
+				t.Errorf("%s: our application sees\n%s\nnet/http's\n%s", c.name,
+					strings.Join(requests, "\n"), strings.Join(theirs.requests, "\n"))
+			}
+		}
+	}
 }
