@@ -41,7 +41,7 @@ func newBuiltIn(c engineConfig) (engine, error) {
 	case name == onGoroutines:
 		return c.newGoroutines(answersHandler{answer: c.answers()})
 	}
-	return c.newHTTPLoop(proto.HTTPConfig{App: c.answers().App()})
+	return c.newHTTPLoop(proto.HTTPConfig{App: c.answers().App()}, nil)
 }
 
 // enginesOf are the engines that can run an app, its default first. Echo is no HTTP,
@@ -87,7 +87,7 @@ func newSite(c engineConfig, name string) (engine, error) {
 	if name == onGoroutines {
 		e, err = c.newGoroutines(site)
 	} else {
-		e, err = c.newHTTPLoop(proto.HTTPConfig{Handler: site}) // reading a file can block
+		e, err = c.newHTTPLoop(proto.HTTPConfig{}, site) // reading a file can block
 	}
 	if err != nil {
 		return nil, errors.Join(err, site.Close())

@@ -3,7 +3,9 @@ package worker
 import (
 	"fmt"
 	"net"
+	"net/http"
 
+	"prefork/worker/jobs"
 	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
@@ -38,18 +40,22 @@ func (c engineConfig) newLoop(p protocol) (*reactor.Loop, error) {
 	return loop, nil
 }
 
-// newHTTPLoop makes an event loop that serves an app by HTTP: its App or Handler.
-func (c engineConfig) newHTTPLoop(app proto.HTTPConfig) (*reactor.Loop, error) {
+// newHTTPLoop makes an event loop that serves an app by HTTP: handler, if there is
+// one, on goroutines, else the App of app.
+func (c engineConfig) newHTTPLoop(app proto.HTTPConfig, handler http.Handler) (*reactor.Loop, error) {
 	var loop *reactor.Loop // the app asks it later: a loop needs its handlers first
 	app.MaxHeader, app.MaxBody = c.settings.MaxHeader, c.settings.MaxBody
-	app.BodyTimeout = c.settings.BodyTimeout
 	app.Identity, app.Answered = c.identity(), c.answered
 	app.Draining = func() bool { return loop.Draining() }
 	app.Addresses = func() (local, remote net.Addr) { return loop.Addresses() }
-	app.Lend = func(errand reactor.Errand) { loop.Lend(errand) }
-	app.Compute = func(errand reactor.Errand) { loop.Compute(errand) }
-	http := proto.NewHTTP(app)
-	loop, err := c.newLoop(protocol{newHandler: http.NewHandler, maxInput: http.MaxInput(), clientFirst: true})
+	jobs.New(jobs.Config{
+		Lend:        func(errand reactor.Errand) { loop.Lend(errand) },
+		Compute:     func(errand reactor.Errand) { loop.Compute(errand) },
+		Handler:     handler,
+		BodyTimeout: c.settings.BodyTimeout,
+	}).Serve(&app)
+	shared := proto.NewHTTP(app)
+	loop, err := c.newLoop(protocol{newHandler: shared.NewHandler, maxInput: shared.MaxInput(), clientFirst: true})
 	return loop, err
 }
 

@@ -53,7 +53,7 @@ func (w *Worker) ServeFastHTTP(handler fasthttp.RequestHandler) error {
 	if handler == nil {
 		return errors.New("ServeFastHTTP got no handler: give it one")
 	}
-	return w.serve(func(c engineConfig) (engine, error) { return c.newHTTPLoop(proto.HTTPConfig{App: handler}) })
+	return w.serve(func(c engineConfig) (engine, error) { return c.newHTTPLoop(proto.HTTPConfig{App: handler}, nil) })
 }
 
 // Serve serves a protocol of the program's own on an event loop: newHandler makes

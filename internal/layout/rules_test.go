@@ -70,7 +70,7 @@ var rules = map[string]rule{
 	"master/control": {ours: shared, others: []string{xsys, "log"}, why: apart},
 
 	"worker": {
-		ours:   []string{"ipc", "worker/goroutines", "worker/proto", "worker/reactor", "worker/static"},
+		ours:   []string{"ipc", "worker/goroutines", "worker/jobs", "worker/proto", "worker/reactor", "worker/static"},
 		others: []string{http, xsys}, // http: a program gives it a handler of that kind
 		why:    oneWay + "; a worker that imported master would carry a second supervisor in each process",
 	},
@@ -91,8 +91,18 @@ var rules = map[string]rule{
 		why:    "it knows bytes, not descriptors",
 	},
 
+	"worker/jobs": {
+		ours:   []string{"worker/proto", "worker/reactor"},
+		others: []string{http, http + "/fasthttpadaptor"}, // the adaptor makes net/http's request of fasthttp's
+		why:    "it knows requests and their connections, not apps, masters or workers",
+	},
+
 	"ipc": {others: []string{xsys, "unsafe"}, why: leaf},
 
+	"internal/conformance": {
+		others: []string{http, "pgregory.net/rapid", "log", "testing"},
+		why:    outside + "; tests of several packages use it",
+	},
 	"internal/layout":  {why: outside},
 	"internal/mutants": {why: outside},
 	"internal/trials":  {why: outside},

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +38,11 @@ func (l *Lookout) Count(fds, lengths []int) {
 	for _, fd := range fds {
 		l.polled = append(l.polled, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
-	if !pollNow(l.polled) {
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		_, err = unix.Poll(l.polled, 0)
+	}
+	if err != nil {
 		return
 	}
 	for i, p := range l.polled {
@@ -51,19 +53,6 @@ func (l *Lookout) Count(fds, lengths []int) {
 			lengths[i] = length
 		}
 	}
-}
-
-// pollNow is ppoll(2) without a wait, and without telling Go's scheduler, which would
-// look for another thread meanwhile: looks are what a master at rest does.
-func pollNow(fds []unix.PollFd) bool {
-	if len(fds) == 0 {
-		return false
-	}
-	const noMask, noMaskSize = 0, 0
-	var noWait unix.Timespec
-	_, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)),
-		uintptr(unsafe.Pointer(&noWait)), noMask, noMaskSize, 0)
-	return errno == 0
 }
 
 // tcpQueue asks for TCP_INFO. For a listening socket the kernel puts the two

@@ -52,12 +52,12 @@ func (h *HTTP) answer(out []byte, more bool) ([]byte, reactor.Phase) {
 	e.begin()
 	m := h.mannerOf(&e.ctx.Request.Header, more)
 	if place := h.place(e); place != OnLoop {
-		h.send(&job{http: h, exchange: e, manner: m}, place)
+		h.config.Send(&Job{http: h, exchange: e, manner: m}, place)
 		return out, reactor.Away
 	}
 	e = h.run(e)
-	if e.ctx.Response.IsBodyStream() && h.config.Lend != nil {
-		h.send(&job{http: h, exchange: e, manner: m, answered: true}, OnGoroutine)
+	if e.ctx.Response.IsBodyStream() && h.config.Send != nil {
+		h.config.Send(&Job{http: h, exchange: e, manner: m, answered: true}, OnGoroutine)
 		return out, reactor.Away
 	}
 	out, next := h.appendAnswer(h.printer, &e.ctx.Response, out, m)

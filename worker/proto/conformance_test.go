@@ -4,43 +4,40 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/valyala/fasthttp"
 	"pgregory.net/rapid"
-)
 
-// afterwards is sent behind every stream once more: who sees it has the same idea
-// of where the message before it ended.
-const afterwards = "GET /afterwards HTTP/1.1\r\nHost: afterwards\r\n\r\n"
+	"prefork/internal/conformance"
+)
 
 // FuzzAgainstNetHTTP: our application sees no request that net/http's would not
 // see, and each as net/http's would: method, target, fields, body, and where the
 // next one begins. It may see fewer, see testdata/conformance/stricter.txt.
 func FuzzAgainstNetHTTP(f *testing.F) {
-	for _, c := range readCases(f) {
-		f.Add(c.input)
+	for _, c := range conformance.ReadCases(f) {
+		f.Add(c.Input)
 	}
 	f.Fuzz(func(t *testing.T, input string) {
 		if len(input) > 64<<10 {
 			return // net/http waits before it closes on a header beyond its limit
 		}
 		checkAgainstNetHTTP(t, input)
-		checkAgainstNetHTTP(t, input+afterwards)
+		checkAgainstNetHTTP(t, input+conformance.Afterwards)
 	})
 }
 
 // checkAgainstNetHTTP returns what both have made of input.
-func checkAgainstNetHTTP(t rapid.TB, input string) (ours, theirs understood) {
+func checkAgainstNetHTTP(t rapid.TB, input string) (ours, theirs conformance.Understood) {
 	t.Helper()
-	ours, theirs = byUs(t, input), byNetHTTP(t, input)
-	for i, got := range ours.requests {
-		if i == len(theirs.requests) {
-			t.Fatalf("input %q\nwe accept %s\nnet/http does not, it answers\n%s", input, got, theirs.out)
+	ours, theirs = byUs(t, input), conformance.ByNetHTTP(t, input)
+	for i, got := range ours.Requests {
+		if i == len(theirs.Requests) {
+			t.Fatalf("input %q\nwe accept %s\nnet/http does not, it answers\n%s", input, got, theirs.Out)
 		}
-		if want := theirs.requests[i]; got != want {
+		if want := theirs.Requests[i]; got != want {
 			t.Fatalf("input %q\ngot  %s\nwant %s", input, got, want)
 		}
 	}
@@ -51,7 +48,7 @@ func checkAgainstNetHTTP(t rapid.TB, input string) (ours, theirs understood) {
 // of bytes seldom gets as far as the second request.
 func TestAgainstNetHTTPShuffled(t *testing.T) {
 	t.Parallel()
-	p := takeApart(readCases(t))
+	p := takeApart(conformance.ReadCases(t))
 	rapid.Check(t, func(r *rapid.T) {
 		var input strings.Builder
 		draw := func(what string, from []string, atMost int) {
@@ -69,20 +66,20 @@ func TestAgainstNetHTTPShuffled(t *testing.T) {
 			draw("line", p.rest, 4)
 		}
 		checkAgainstNetHTTP(r, input.String())
-		checkAgainstNetHTTP(r, input.String()+afterwards)
+		checkAgainstNetHTTP(r, input.String()+conformance.Afterwards)
 	})
 }
 
 // pieces are what requests are made of.
 type pieces struct{ methods, targets, versions, fields, rest []string }
 
-func takeApart(cases []conformanceCase) pieces {
+func takeApart(cases []conformance.Case) pieces {
 	var p pieces
 	for _, c := range cases {
-		header, body, _ := strings.Cut(c.input, "\r\n\r\n")
+		header, body, _ := strings.Cut(c.Input, "\r\n\r\n")
 		parts := strings.SplitAfter(header+"\r\n", "\r\n")
 		words := strings.SplitAfter(parts[0], " ")
-		if len(c.input) > 1<<10 || len(words) != 3 {
+		if len(c.Input) > 1<<10 || len(words) != 3 {
 			continue // limits are not the matter here
 		}
 		p.methods = append(p.methods, words[0], "GET ", "POST ")
@@ -100,21 +97,21 @@ func TestStricterThanNetHTTP(t *testing.T) {
 	var stricter strings.Builder
 	stricter.WriteString("# Where this package refuses what net/http's server accepts, and why. Written by\n" +
 		"# TestStricterThanNetHTTP from cases.txt; a change here is a change of behaviour.\n")
-	for _, c := range readCases(t) {
-		checkAgainstNetHTTP(t, c.input)
-		ours, theirs := checkAgainstNetHTTP(t, c.input+afterwards)
-		if len(ours.requests) == len(theirs.requests) {
-			if c.why != "" {
-				t.Errorf("%s: we are no stricter than net/http; cases.txt says why we are: %s", c.name, c.why)
+	for _, c := range conformance.ReadCases(t) {
+		checkAgainstNetHTTP(t, c.Input)
+		ours, theirs := checkAgainstNetHTTP(t, c.Input+conformance.Afterwards)
+		if len(ours.Requests) == len(theirs.Requests) {
+			if c.Why != "" {
+				t.Errorf("%s: we are no stricter than net/http; cases.txt says why we are: %s", c.Name, c.Why)
 			}
 			continue
 		}
-		if c.why == "" {
+		if c.Why == "" {
 			t.Errorf("%s: we are stricter than net/http, and cases.txt does not say why; we answer\n%s\nnet/http's application sees\n%s",
-				c.name, withoutDates(ours.out), strings.Join(theirs.requests, "\n"))
+				c.Name, withoutDates(ours.Out), strings.Join(theirs.Requests, "\n"))
 		}
-		status, _, _ := strings.Cut(ours.out[max(strings.LastIndex(ours.out, "HTTP/1.1 "), 0):], "\r\n")
-		fmt.Fprintf(&stricter, "\n%s\n%s\twe %s\n\twhy %s\n", c.name, c.source, status, c.why)
+		status, _, _ := strings.Cut(ours.Out[max(strings.LastIndex(ours.Out, "HTTP/1.1 "), 0):], "\r\n")
+		fmt.Fprintf(&stricter, "\n%s\n%s\twe %s\n\twhy %s\n", c.Name, c.Source, status, c.Why)
 	}
 	path := filepath.Join("testdata", "conformance", "stricter.txt")
 	if *update {
@@ -134,10 +131,10 @@ func TestStricterThanNetHTTP(t *testing.T) {
 func TestHTTPSplitEverywhere(t *testing.T) {
 	t.Parallel()
 	for _, config := range []HTTPConfig{{}, {MaxHeader: 256, MaxBody: 64}} {
-		for _, c := range readCases(t) {
-			t.Run(fmt.Sprintf("%s, limit %d", c.name, config.MaxHeader), func(t *testing.T) {
+		for _, c := range conformance.ReadCases(t) {
+			t.Run(fmt.Sprintf("%s, limit %d", c.Name, config.MaxHeader), func(t *testing.T) {
 				t.Parallel()
-				splitEverywhere(t, config, c.input+afterwards)
+				splitEverywhere(t, config, c.Input+conformance.Afterwards)
 			})
 		}
 	}
@@ -161,72 +158,31 @@ func splitEverywhere(t *testing.T, config HTTPConfig, input string) {
 // fasthttp's objects.
 func TestHTTPConnectionsDoNotMixInAnyCase(t *testing.T) {
 	t.Parallel()
-	h := NewHTTP(HTTPConfig{App: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(describeOurs(ctx)) }})
-	cases := readCases(t)
+	h := NewHTTP(HTTPConfig{App: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(conformance.Describe(ctx)) }})
+	cases := conformance.ReadCases(t)
 	whole := make([]*conversation, len(cases))
 	for i, c := range cases {
-		whole[i] = converse(t, h.config).feed(c.input)
+		whole[i] = converse(t, h.config).feed(c.Input)
 	}
 	for i, c := range cases {
-		at := len(c.input)
-		if header := strings.Index(c.input, "\r\n\r\n"); header >= 0 {
+		at := len(c.Input)
+		if header := strings.Index(c.Input, "\r\n\r\n"); header >= 0 {
 			at = min(at, header+5) // the header, and a little more
 		}
-		slow := converseWith(t, h).feed(c.input[:at])
+		slow := converseWith(t, h).feed(c.Input[:at])
 		other := (i * 7) % len(cases)
-		compare(t, cases[other].name+", within "+c.name, converseWith(t, h).feed(cases[other].input), whole[other])
-		compare(t, c.name+", around "+cases[other].name, slow.feed(c.input[at:]), whole[i])
+		compare(t, cases[other].Name+", within "+c.Name, converseWith(t, h).feed(cases[other].Input), whole[other])
+		compare(t, c.Name+", around "+cases[other].Name, slow.feed(c.Input[at:]), whole[i])
 	}
 }
 
-// conformanceCase is one stanza of testdata/conformance/cases.txt.
-type conformanceCase struct {
-	name, input string
-	why         string // we are stricter than net/http
-	source      string // the lines of the input, as they stand in the file
-}
-
-func readCases(t testing.TB) []conformanceCase {
+// byUs lets an HTTP read input, in one piece.
+func byUs(t rapid.TB, input string) conformance.Understood {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("testdata", "conformance", "cases.txt"))
-	must(t, err)
-	var cases []conformanceCase
-	for line := range strings.Lines(string(content)) {
-		text, inside := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "\t")
-		switch {
-		case text == "" || text[0] == '#':
-		case !inside:
-			cases = append(cases, conformanceCase{name: text})
-		case len(cases) == 0:
-			t.Fatalf("cases.txt: no name before %s", text)
-		default:
-			must(t, cases[len(cases)-1].add(text))
-		}
-	}
-	return cases
-}
-
-// add reads one line of a stanza: a string, a string*n, or the reason.
-func (c *conformanceCase) add(text string) error {
-	if why, ok := strings.CutPrefix(text, "why "); ok {
-		c.why = why
-		return nil
-	}
-	c.source += "\t" + text + "\n"
-	quoted, err := strconv.QuotedPrefix(text)
-	if err != nil {
-		return fmt.Errorf("case %q: read %s: %w", c.name, text, err)
-	}
-	piece, err := strconv.Unquote(quoted)
-	if err != nil {
-		return fmt.Errorf("case %q: read %s: %w", c.name, text, err)
-	}
-	n := 1
-	if times, ok := strings.CutPrefix(text[len(quoted):], "*"); ok {
-		if n, err = strconv.Atoi(times); err != nil {
-			return fmt.Errorf("case %q: read %s: %w", c.name, text, err)
-		}
-	}
-	c.input += strings.Repeat(piece, n)
-	return nil
+	var u conformance.Understood
+	c := converse(t, HTTPConfig{App: func(ctx *fasthttp.RequestCtx) {
+		u.Requests = append(u.Requests, conformance.Describe(ctx))
+	}}).feed(input)
+	u.Out = string(c.out)
+	return u
 }

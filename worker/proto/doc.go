@@ -1,8 +1,8 @@
 // Package proto holds the protocols that a worker speaks: handlers for the
 // reactor that know bytes and no descriptors.
 //
-// [HTTP] serves any fasthttp.RequestHandler on the loop, and any http.Handler on
-// goroutines; [Echo] sends back what it gets. Hello is the built-in application.
+// [HTTP] serves any fasthttp.RequestHandler, [Echo] sends back what it gets.
+// Hello is the built-in application.
 //
 // How a request goes through HTTP, whatever pieces it arrives in:
 //
@@ -26,14 +26,13 @@
 // http.Handler through fasthttpadaptor. It runs on the loop and must not block.
 // One RequestCtx serves all requests of a loop, so it ends with the handler.
 //
-// What would keep the loop is a job, where the loop lends connections (HTTPConfig.Lend):
-// it runs on a goroutine, has a RequestCtx of its own, and the loop serves others
-// meanwhile. A job is what HTTPConfig.Place says, a request with a body of more than
-// 64 KiB, which the application then reads as it comes (RequestBodyStream) or waits for
-// (PostBody), and an answer whose body is a stream, which goes out as it comes. So an
-// application that takes long bodies must be ready to run on several goroutines at
-// once. HTTPConfig.Handler makes every request a job, for an http.Handler: it may
-// block, and an idle connection costs no goroutine.
+// What would keep the loop is a [Job], where there is somebody who does them
+// (HTTPConfig.Send; package jobs): it runs on a goroutine, has a RequestCtx of its own,
+// and the loop serves others meanwhile. A job is what HTTPConfig.Place says, a request
+// with a body of more than 64 KiB, which the application then reads as it comes
+// (RequestBodyStream) or waits for (PostBody), and an answer whose body is a stream,
+// which goes out as it comes. So an application that takes long bodies must be ready to
+// run on several goroutines at once.
 //
 //	works                      the request with its whole body, the response, user values (closed
 //	                           at the end), Time, Logger (to stderr), Redirect, SendFile, forms,
@@ -41,7 +40,7 @@
 //	works if the loop says     RemoteAddr, LocalAddr: see HTTPConfig.Addresses; else 0.0.0.0:0
 //	which connection it is
 //	a panic                    costs the connection and one line to the operator, see reactor.PanicError
-//	SetBodyStream, -Writer,    sent as they come, by a job. Without HTTPConfig.Lend: read to the end, on
+//	SetBodyStream, -Writer,    sent as they come, by a job. Without HTTPConfig.Send: read to the end, on
 //	http.Flusher               the loop, BEFORE a byte goes out; beyond 64 MiB as a panic
 //	Hijack, http.Hijacker      as a panic, without an answer. http.ErrAbortHandler looks the same
 //	TimeoutError,              answers, and the late goroutine may keep its RequestCtx, but for the
@@ -58,15 +57,9 @@
 // bounded in size; a connection between two requests holds no buffer; a request
 // costs no allocation of ours.
 //
-// # Not promised
-//
-// A body that a job reads is judged while the application reads it: one that turns out
-// not well-formed, or too long, has its answer thrown away for ours, unless that has
-// begun to go out. Trailers are read and thrown away.
-//
 // # Goroutines
 //
-// It owns no goroutine: jobs run on the loop's, see reactor.Loop.Lend. But fasthttp
+// It has no I/O and no clock of its own and owns no goroutine, but fasthttp
 // starts one with the first answer, which renews the Date header every second
 // as long as the process lives: only its own server can do without.
 package proto

@@ -8,13 +8,15 @@ import (
 	"testing"
 
 	"github.com/valyala/fasthttp"
+
+	"prefork/internal/conformance"
 )
 
 // FuzzHTTPSplit: however the network cuts the input, the answers are the same
 // as when it comes at once.
 func FuzzHTTPSplit(f *testing.F) {
-	for _, c := range readCases(f) {
-		f.Add(c.input, uint16(7))
+	for _, c := range conformance.ReadCases(f) {
+		f.Add(c.Input, uint16(7))
 	}
 	// Small limits, so that the fuzzer meets them.
 	config := HTTPConfig{MaxHeader: 256, MaxBody: 64}
@@ -50,8 +52,8 @@ func compare(t *testing.T, how string, got, want *conversation) {
 // reading the same bytes as a stream, would not see. It may see fewer, because
 // we refuse what is ambiguous.
 func FuzzHTTPAgainstStream(f *testing.F) {
-	for _, c := range readCases(f) {
-		f.Add(c.input)
+	for _, c := range conformance.ReadCases(f) {
+		f.Add(c.Input)
 	}
 	f.Fuzz(func(t *testing.T, input string) {
 		var got []string

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"net"
-	"net/http"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -16,35 +14,29 @@ import (
 const (
 	MaxHeaderDefault = 8 << 10
 	MaxBodyDefault   = 1 << 20
+	WholeBodyDefault = 64 << 10
 )
 
-const (
-	// streamMax bounds an answer whose body comes from an io.Reader, in bytes, where
-	// there is nobody to send it as it comes.
-	streamMax = 64 << 20
-	// wholeBodyMax is how much of a body the loop holds, in bytes; a longer one is read
-	// by a job.
-	wholeBodyMax = 64 << 10
-)
+// streamMax bounds an answer whose body comes from an io.Reader, in bytes, where
+// there is nobody to send it as it comes.
+const streamMax = 64 << 20
 
 // HTTPConfig says what an HTTP serves and what it puts up with.
 type HTTPConfig struct {
-	// App answers the requests. It runs on the loop and must not block, unless Place
-	// says otherwise; the package comment says what works in its RequestCtx.
+	// App answers the requests. Required, unless whoever Send sends them to does it. It
+	// runs on the loop and must not block, unless Place says otherwise; the package
+	// comment says what works in its RequestCtx.
 	App fasthttp.RequestHandler
-	// Handler answers them in place of App, each on a goroutine: it may block. One of
-	// the two is required.
-	Handler http.Handler
-	// Place says where App answers a request, once it is there as a whole. It runs on
+	// Send sends a request away from the loop: what Place says, bodies longer than
+	// WholeBody, answers whose body is a stream. See package jobs. nil: there is nowhere
+	// else, all is done on the loop.
+	Send func(*Job, Place)
+	// Place says where a request is answered, once it is there as a whole. It runs on
 	// the loop. nil: on the loop as well.
 	Place func(*fasthttp.RequestCtx) Place
-	// Lend and Compute are those of the loop, see reactor.Loop. They take over what is
-	// not to be done on the loop: what Place says, bodies longer than 64 KiB, answers
-	// whose body is a stream. nil: there is nowhere else; all is done on the loop.
-	Lend, Compute func(reactor.Errand)
-	// BodyTimeout and WriteTimeout apply to a connection away from the loop as those
-	// of reactor.Config do to one on it. 0: the same defaults.
-	BodyTimeout, WriteTimeout time.Duration
+	// WholeBody is the longest body that the loop holds, in bytes, if there is Send.
+	// 0: 64 KiB.
+	WholeBody int
 	// MaxHeader bounds a request's line and header fields together, in bytes;
 	// beyond: 431. 0: 8 KiB.
 	MaxHeader int
@@ -94,13 +86,10 @@ func NewHTTP(config HTTPConfig) *HTTP {
 	if config.Answered == nil {
 		config.Answered = func() {}
 	}
-	if config.BodyTimeout <= 0 {
-		config.BodyTimeout = reactor.BodyTimeoutDefault
+	if config.WholeBody <= 0 {
+		config.WholeBody = WholeBodyDefault
 	}
-	if config.WriteTimeout <= 0 {
-		config.WriteTimeout = reactor.WriteTimeoutDefault
-	}
-	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody, whole: wholeBodyMax, stream: streamMax}}
+	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody, whole: config.WholeBody, stream: streamMax}}
 	// fasthttp parses a header only as a whole, inside its reader's buffer.
 	h.reader = bufio.NewReaderSize(&h.source, config.MaxHeader)
 	h.printer = newPrinter()
@@ -113,7 +102,7 @@ func (h *HTTP) NewHandler() reactor.Handler { return &httpConn{http: h} }
 // MaxInput is what reactor.Config.MaxInput must be, so that the largest
 // message fits that is to be seen whole.
 func (h *HTTP) MaxInput() int {
-	if h.config.Lend != nil {
+	if h.config.Send != nil {
 		return h.limits.header + h.limits.whole + 1 // see isLong
 	}
 	return h.limits.message()
@@ -166,7 +155,7 @@ func (c *httpConn) handle(in, out []byte) (consumed int, output []byte, next rea
 	}
 	switch {
 	case v == incomplete && h.isLong(f, in):
-		h.send(h.newBodyJob(f, in), OnGoroutine)
+		h.config.Send(h.newBodyJob(f, in), OnGoroutine)
 		consumed, c.frame = f.header, nil
 		return consumed, out, reactor.Away
 	case v == incomplete:

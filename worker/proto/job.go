@@ -1,7 +1,7 @@
 package proto
 
 import (
-	"bufio"
+	"errors"
 	"net"
 
 	"github.com/valyala/fasthttp"
@@ -21,137 +21,110 @@ const (
 	OnGoroutine
 )
 
-// place says where a request is answered that is there as a whole.
-func (h *HTTP) place(e *exchange) Place {
-	switch {
-	case h.config.Handler != nil:
-		return OnGoroutine
-	case h.config.Place == nil:
-		return OnLoop
-	}
-	place := h.config.Place(&e.ctx)
-	if place == OnPool && h.config.Compute == nil || place == OnGoroutine && h.config.Lend == nil {
-		return OnLoop
-	}
-	return place
-}
+var errHeaderChanged = errors.New("a header that was well-formed is not any more")
 
-func (h *HTTP) send(j *job, to Place) {
-	if to == OnPool {
-		h.config.Compute(j.run)
-		return
-	}
-	h.config.Lend(j.run)
-}
+// Job is a request that is answered away from the loop: what can only be known there
+// was noted. It belongs to whom it was sent to (HTTPConfig.Send), who calls its methods
+// one after the other.
+type Job struct {
+	// Body is the body that has not been read yet; nil: the request is there as a whole.
+	Body *Body
 
-// job is a request that is answered away from the loop. What can only be known on the
-// loop was noted before; of HTTP it uses what does not change.
-type job struct {
 	http     *HTTP
 	exchange *exchange
 	manner   manner
-	answered bool      // only the answer is to be sent
-	body     *bodyPlan // how the request's body is to be read; nil: it is there
-	lent     *reactor.Lent
+	answered bool // only the answer is to be sent
+}
+
+// Body says how a body is to be read that begins where the handler has stopped.
+type Body struct {
+	Length     int // bytes, or Chunked
+	Max        int // bytes that Chunked may come to
+	MaxTrailer int // bytes of the fields behind it
+}
+
+// Chunked is the length of a body in chunks, in fasthttp's notation.
+const Chunked = chunked
+
+// place says where a request is answered that is there as a whole.
+func (h *HTTP) place(e *exchange) Place {
+	if h.config.Place == nil || h.config.Send == nil {
+		return OnLoop
+	}
+	return h.config.Place(&e.ctx)
 }
 
 // newBodyJob makes a job of a message whose header is there, and whose body is too
 // long for the loop.
-func (h *HTTP) newBodyJob(f *frame, in []byte) *job {
+func (h *HTTP) newBodyJob(f *frame, in []byte) *Job {
 	if v := h.readHeader(in[:f.header]); v != complete { // another connection's may be in its place
-		panic(errHeaderChanged) // it was read before
+		panic(errHeaderChanged)
 	}
 	e := h.exchange
 	h.exchange = nil
 	e.begin()
-	return &job{
+	return &Job{
 		http: h, exchange: e,
 		manner: h.mannerOf(&e.ctx.Request.Header, false),
-		body:   &bodyPlan{length: f.length, limits: h.limits},
+		Body:   &Body{Length: f.length, Max: h.limits.body, MaxTrailer: h.limits.trailer()},
 	}
 }
 
 // isLong says that the body of an incomplete message is for a job: it is announced to
 // be long, or what is there of it is.
 func (h *HTTP) isLong(f *frame, in []byte) bool {
-	return h.config.Lend != nil && f.header > 0 && max(f.length, f.announced, len(in)-f.header) > h.limits.whole
+	return h.config.Send != nil && f.header > 0 && max(f.length, f.announced, len(in)-f.header) > h.limits.whole
 }
 
-// run implements reactor.Errand.
-func (j *job) run(lent *reactor.Lent) reactor.Result {
-	j.lent = lent
-	j.exchange.peer.addresses = j.addresses
-	if j.body == nil {
-		answer, next := j.answer()
-		return reactor.Result{Answer: answer, Rest: lent.Unread(), Next: next}
-	}
-	body, err := j.body.open(lent, j.http.config.BodyTimeout)
-	if err != nil {
-		return reactor.Result{Next: reactor.Close}
-	}
-	j.exchange.ctx.Request.SetBodyStream(body, j.body.length)
-	answer, next := j.answer()
-	switch v := body.finish(); v {
-	case complete:
-	case incomplete: // cut off or too slow: nobody waits for an answer
-		answer, next = nil, reactor.Close
-	case bodyNotWanted:
-		next = reactor.Close
-	default:
-		answer, next = j.http.refuse(newPrinter(), newExchange(nil), nil, v), reactor.Close
-	}
-	return reactor.Result{Answer: answer, Rest: body.rest(), Next: next}
+// Ctx is the request and its answer. A body that is read as it comes is put into the
+// request by SetBodyStream.
+func (j *Job) Ctx() *fasthttp.RequestCtx { return &j.exchange.ctx }
+
+// SetAddresses says where the application gets the ends of the connection from: the
+// loop may be asked on the loop only.
+func (j *Job) SetAddresses(addresses func() (local, remote net.Addr)) {
+	j.exchange.peer.addresses = addresses
 }
 
-// answer returns the answer, or sends it if it is a stream.
-func (j *job) answer() ([]byte, reactor.Phase) {
-	if j.http.config.Handler != nil {
-		return j.handle()
-	}
-	e := j.exchange
+// Run has HTTPConfig.App answer, if it has not done so on the loop.
+func (j *Job) Run() {
 	if !j.answered {
-		e = j.http.run(e)
+		j.exchange = j.http.run(j.exchange)
 	}
-	response := &e.ctx.Response
-	if !response.IsBodyStream() {
-		answer, next := j.http.appendAnswer(newPrinter(), response, nil, j.manner)
-		e.end()
-		return answer, next
-	}
-	last := j.http.complete(response, j.manner)
-	err := j.stream(response)
-	e.end()
-	if last || err != nil {
-		return nil, reactor.Close
-	}
-	return nil, reactor.Idle
 }
 
-// stream sends a response while its body is still being made.
-func (j *job) stream(response *fasthttp.Response) error {
-	client, err := j.client()
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(client)
-	if err := response.Write(w); err != nil {
-		return err
-	}
-	return w.Flush()
+// IsHead says that the answer goes out without its body.
+func (j *Job) IsHead() bool { return j.manner.head }
+
+// IsHTTP11 says that the client understands chunks.
+func (j *Job) IsHTTP11() bool { return j.manner.http11 }
+
+// EndConnection has the connection end with the answer.
+func (j *Job) EndConnection() { j.manner.last = true }
+
+// Complete adds to the answer what the application need not know about, and counts it,
+// BEFORE somebody else than Print sends it. It returns whether the connection ends with
+// it.
+func (j *Job) Complete() (last bool) { return j.http.complete(&j.exchange.ctx.Response, j.manner) }
+
+// Print returns the answer as it is sent, and whether the connection goes on after it
+// (reactor.Idle or reactor.Close).
+func (j *Job) Print() ([]byte, reactor.Phase) {
+	return j.http.appendAnswer(newPrinter(), &j.exchange.ctx.Response, nil, j.manner)
 }
 
-func (j *job) client() (*client, error) {
-	conn, err := j.lent.Conn()
-	if err != nil {
-		return nil, err
-	}
-	return &client{Conn: conn, timeout: j.http.config.WriteTimeout}, nil
+// Refuse returns the answer to a request that turned out to be none, or to be beyond
+// the limits. The connection ends with it.
+func (j *Job) Refuse(status int) []byte {
+	return j.http.refuse(newPrinter(), newExchange(nil), nil, verdict(status))
 }
 
-func (j *job) addresses() (local, remote net.Addr) {
-	conn, err := j.lent.Conn()
-	if err != nil {
-		return nil, nil
-	}
-	return conn.LocalAddr(), conn.RemoteAddr()
+// End closes what the application has left in the request and its answer.
+func (j *Job) End() { j.exchange.end() }
+
+// IsTrailer tells whether lines, with their ends and the blank one, may stand behind
+// the last chunk: well-formed fields, and none that would say where a body ends.
+func IsTrailer(lines []byte) bool {
+	found, ok := readFields(lines)
+	return ok && found == (fields{})
 }

@@ -27,17 +27,9 @@ type served struct {
 
 func serve(t *testing.T, config HTTPConfig) *served {
 	t.Helper()
-	return serveOn(t, func(s *served) *HTTP {
-		config.Draining = func() bool { return s.Draining() }
-		return NewHTTP(config)
-	})
-}
-
-// serveOn is serve for what needs the loop.
-func serveOn(t *testing.T, newHTTP func(s *served) *HTTP) *served {
-	t.Helper()
 	s := &served{ended: make(chan error, 1)}
-	h := newHTTP(s)
+	config.Draining = func() bool { return s.Draining() }
+	h := NewHTTP(config)
 	var err error
 	s.Loop, err = reactor.New(reactor.Config{NewHandler: h.NewHandler, MaxInput: h.MaxInput()})
 	must(t, err)

@@ -1,4 +1,4 @@
-package proto
+package jobs
 
 import (
 	"bufio"
@@ -14,32 +14,89 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"prefork/internal/conformance"
+	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
-// serveAway is serve for a loop that sends jobs away.
-func serveAway(t *testing.T, config HTTPConfig) *served {
-	t.Helper()
-	return serveJobs(t, config, wholeBodyMax)
+const (
+	patienceOfTests = time.Minute
+	plainGet        = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+	wholeBodyMax    = proto.WholeBodyDefault
+)
+
+// served is an application on a loop on a real socket, with its jobs.
+type served struct {
+	*reactor.Loop
+	address string
 }
 
-// serveJobs makes a job of every body that is longer than whole, in bytes.
-func serveJobs(t *testing.T, config HTTPConfig, whole int) *served {
+// serve serves app, or handler if there is one.
+func serve(t *testing.T, app proto.HTTPConfig, config Config) *served {
 	t.Helper()
-	return serveOn(t, func(s *served) *HTTP {
-		config.Draining = func() bool { return s.Draining() }
-		config.Lend = func(errand reactor.Errand) { s.Lend(errand) }
-		config.Compute = func(errand reactor.Errand) { s.Compute(errand) }
-		config.Addresses = func() (local, remote net.Addr) { return s.Addresses() }
-		h := NewHTTP(config)
-		h.limits.whole = whole
-		return h
+	s := &served{}
+	app.Draining = func() bool { return s.Draining() }
+	app.Addresses = func() (local, remote net.Addr) { return s.Addresses() }
+	config.Lend = func(errand reactor.Errand) { s.Lend(errand) }
+	config.Compute = func(errand reactor.Errand) { s.Compute(errand) }
+	New(config).Serve(&app)
+	h := proto.NewHTTP(app)
+	var err error
+	s.Loop, err = reactor.New(reactor.Config{NewHandler: h.NewHandler, MaxInput: h.MaxInput()})
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s.address = listener.Addr().String()
+	raw, err := listener.(syscall.Conn).SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) { err = s.Listen(int(fd)) }))
+	must(t, err)
+	endedC := make(chan error, 1)
+	go func() { endedC <- s.Run() }()
+	t.Cleanup(func() {
+		s.Drain(1, nil) // long past: at once
+		if err := <-endedC; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		listener.Close()
 	})
+	return s
+}
+
+func (s *served) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", s.address, patienceOfTests)
+	must(t, err)
+	must(t, c.SetDeadline(time.Now().Add(patienceOfTests)))
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// both are the two ways to answer a request away from the loop.
+func both(app fasthttp.RequestHandler, handler http.Handler) map[string]func(*testing.T, proto.HTTPConfig, Config) *served {
+	return map[string]func(*testing.T, proto.HTTPConfig, Config) *served{
+		"app": func(t *testing.T, h proto.HTTPConfig, c Config) *served {
+			h.App = app
+			return serve(t, h, c)
+		},
+		"handler": func(t *testing.T, h proto.HTTPConfig, c Config) *served {
+			c.Handler = handler
+			return serve(t, h, c)
+		},
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // exchangeOf sends what stands for a request, and returns the answer with its body.
@@ -80,14 +137,11 @@ func inChunks(body string, size int) string {
 
 func TestLongBodies(t *testing.T) {
 	t.Parallel()
-	for name, config := range map[string]HTTPConfig{
-		"app":     {App: digestApp},
-		"handler": {Handler: digestHandler},
-	} {
-		s := serveAway(t, config)
+	for name, serve := range both(digestApp, digestHandler) {
+		s := serve(t, proto.HTTPConfig{}, Config{})
 		c := s.dial(t)
 		r := bufio.NewReader(c)
-		for _, size := range []int{0, 1, wholeBodyMax, wholeBodyMax + 1, MaxBodyDefault} {
+		for _, size := range []int{0, 1, wholeBodyMax, wholeBodyMax + 1, proto.MaxBodyDefault} {
 			body := strings.Repeat("0123456789abcde\n", size/16+1)[:size]
 			for _, sent := range []string{
 				fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, body),
@@ -118,8 +172,8 @@ func TestLongBodiesRefused(t *testing.T) {
 		sent   string
 		status int // 0: no answer
 	}{
-		"longer than the limit":     {head + inChunks(strings.Repeat("x", MaxBodyDefault+1), 100_000) + plainGet, 413},
-		"announced to be longer":    {fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", MaxBodyDefault+1), 413},
+		"longer than the limit":     {head + inChunks(strings.Repeat("x", proto.MaxBodyDefault+1), 100_000) + plainGet, 413},
+		"announced to be longer":    {fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", proto.MaxBodyDefault+1), 413},
 		"bad chunk size":            {begun + "xyz\r\n", 400},
 		"chunk longer than it says": {begun + "1\r\nab\r\n0\r\n\r\n", 400},
 		"header in the trailer":     {begun + "0\r\nContent-Length: 5\r\n\r\nhello", 400},
@@ -129,8 +183,8 @@ func TestLongBodiesRefused(t *testing.T) {
 		"end in the trailer":        {begun + "0\r\nX: y\r\n", 0},
 		"end in a plain body":       {fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(long)+1, long), 0},
 	} {
-		for kind, config := range map[string]HTTPConfig{"app": {App: digestApp}, "handler": {Handler: digestHandler}} {
-			s := serveAway(t, config)
+		for kind, serve := range both(digestApp, digestHandler) {
+			s := serve(t, proto.HTTPConfig{}, Config{})
 			c := s.dial(t)
 			_, err := io.WriteString(c, test.sent)
 			must(t, err)
@@ -152,7 +206,7 @@ func TestLongBodiesRefused(t *testing.T) {
 // A body that does not come in time costs its own connection, and nobody waits for it.
 func TestLongBodyTooSlow(t *testing.T) {
 	t.Parallel()
-	s := serveAway(t, HTTPConfig{App: digestApp, BodyTimeout: 50 * time.Millisecond})
+	s := serve(t, proto.HTTPConfig{App: digestApp}, Config{BodyTimeout: 50 * time.Millisecond})
 	slow, other := s.dial(t), s.dial(t)
 	_, err := io.WriteString(slow, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome")
 	must(t, err)
@@ -168,7 +222,7 @@ func TestLongBodyTooSlow(t *testing.T) {
 // away, for a lot the connection is given up.
 func TestUnwantedBodies(t *testing.T) {
 	t.Parallel()
-	s := serveAway(t, HTTPConfig{MaxBody: 10 << 20, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, proto.HTTPConfig{MaxBody: 10 << 20}, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "no")
 	})})
 	for size, want := range map[int]int{unwantedMax / 2: 2, 4 * unwantedMax: 1} {
@@ -201,21 +255,15 @@ func gated(goOn <-chan struct{}) func(w *bufio.Writer) {
 
 func TestStreamedAnswers(t *testing.T) {
 	t.Parallel()
-	for name, config := range map[string]func(goOn <-chan struct{}) HTTPConfig{
-		"app": func(goOn <-chan struct{}) HTTPConfig {
-			return HTTPConfig{App: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyStreamWriter(gated(goOn)) }}
-		},
-		"handler": func(goOn <-chan struct{}) HTTPConfig {
-			return HTTPConfig{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	for name := range both(nil, nil) {
+		goOn := make(chan struct{})
+		s := both(func(ctx *fasthttp.RequestCtx) { ctx.SetBodyStreamWriter(gated(goOn)) },
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, "first ")
 				w.(http.Flusher).Flush()
 				<-goOn
 				_, _ = io.WriteString(w, "second")
-			})}
-		},
-	} {
-		goOn := make(chan struct{})
-		s := serveAway(t, config(goOn))
+			}))[name](t, proto.HTTPConfig{}, Config{})
 		c := s.dial(t)
 		_, err := io.WriteString(c, plainGet)
 		must(t, err)
@@ -239,17 +287,17 @@ func TestStreamedAnswers(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	goOn := make(chan struct{})
-	s := serveAway(t, HTTPConfig{
+	s := serve(t, proto.HTTPConfig{
 		App: func(ctx *fasthttp.RequestCtx) {
 			if string(ctx.Path()) != "/" {
 				<-goOn
 			}
 			fmt.Fprintf(ctx, "%s from %v", ctx.Path(), ctx.RemoteAddr())
 		},
-		Place: func(ctx *fasthttp.RequestCtx) Place {
-			return map[string]Place{"/pool": OnPool, "/goroutine": OnGoroutine}[string(ctx.Path())]
+		Place: func(ctx *fasthttp.RequestCtx) proto.Place {
+			return map[string]proto.Place{"/pool": proto.OnPool, "/goroutine": proto.OnGoroutine}[string(ctx.Path())]
 		},
-	})
+	}, Config{})
 	clients := map[string]net.Conn{"/pool": s.dial(t), "/goroutine": s.dial(t)}
 	for path, c := range clients {
 		_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n%s", path, plainGet)
@@ -308,7 +356,7 @@ func TestHandlerAsOnNetHTTP(t *testing.T) {
 	theirs.Config.ErrorLog = log.New(io.Discard, "", 0) // of the second WriteHeader
 	theirs.Start()
 	defer theirs.Close()
-	ours := serveAway(t, HTTPConfig{Handler: handler})
+	ours := serve(t, proto.HTTPConfig{}, Config{Handler: handler})
 
 	ranged := func(path, ranges string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: a\r\nRange: bytes=" + ranges + "\r\n\r\n"
@@ -378,10 +426,10 @@ func answerOf(t *testing.T, address, sent string) string {
 func TestJobsAgainstNetHTTP(t *testing.T) {
 	t.Parallel()
 	var requests []string // of the case at hand, written by its jobs one after the other
-	s := serveJobs(t, HTTPConfig{App: func(ctx *fasthttp.RequestCtx) {
+	s := serve(t, proto.HTTPConfig{WholeBody: 1, App: func(ctx *fasthttp.RequestCtx) {
 		stream := ctx.RequestBodyStream()
 		if stream == nil {
-			requests = append(requests, describeOurs(ctx))
+			requests = append(requests, conformance.Describe(ctx))
 			return
 		}
 		body, err := io.ReadAll(stream)
@@ -389,19 +437,19 @@ func TestJobsAgainstNetHTTP(t *testing.T) {
 			return
 		}
 		ctx.Request.SetBody(body)
-		requests = append(requests, describeOurs(ctx))
-	}}, 0)
-	for _, c := range readCases(t) {
-		for _, input := range []string{c.input, c.input + afterwards} {
+		requests = append(requests, conformance.Describe(ctx))
+	}}, Config{})
+	for _, c := range conformance.ReadCases(t) {
+		for _, input := range []string{c.Input, c.Input + conformance.Afterwards} {
 			requests = nil
 			conn := s.dial(t)
 			_, _ = io.WriteString(conn, input) // it may be refused half-way
 			_ = conn.(*net.TCPConn).CloseWrite()
 			_, _ = io.ReadAll(conn) // AFTER the end all jobs have
-			theirs := byNetHTTP(t, input)
-			if n := len(requests); n > len(theirs.requests) || !slices.Equal(requests, theirs.requests[:n]) {
-				t.Errorf("%s: our application sees\n%s\nnet/http's\n%s", c.name,
-					strings.Join(requests, "\n"), strings.Join(theirs.requests, "\n"))
+			theirs := conformance.ByNetHTTP(t, input)
+			if n := len(requests); n > len(theirs.Requests) || !slices.Equal(requests, theirs.Requests[:n]) {
+				t.Errorf("%s: our application sees\n%s\nnet/http's\n%s", c.Name,
+					strings.Join(requests, "\n"), strings.Join(theirs.Requests, "\n"))
 			}
 		}
 	}

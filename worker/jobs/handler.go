@@ -1,4 +1,4 @@
-package proto
+package jobs
 
 import (
 	"io"
@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
+	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
@@ -19,16 +20,14 @@ const wholeAnswerMax = 64 << 10
 func (j *job) handle() ([]byte, reactor.Phase) {
 	request, err := j.request()
 	if err != nil { // net/url is stricter than fasthttp and strict.go together
-		return j.http.refuse(newPrinter(), j.exchange, nil, badRequest), reactor.Close
+		return j.Refuse(http.StatusBadRequest), reactor.Close
 	}
-	w := &responseWriter{job: j, response: &j.exchange.ctx.Response, header: http.Header{}}
+	w := &responseWriter{job: j, response: &j.Ctx().Response, header: http.Header{}}
 	w.response.Header.SetNoDefaultContentType(true)
 	if !j.serveHTTP(w, request) {
 		return nil, reactor.Close
 	}
-	answer, next := w.finish()
-	j.exchange.end()
-	return answer, next
+	return w.finish()
 }
 
 // serveHTTP returns false when the Handler wants the connection closed, and nobody
@@ -39,14 +38,14 @@ func (j *job) serveHTTP(w http.ResponseWriter, request *http.Request) (served bo
 			panic(v) // contained, see reactor.Loop.Lend
 		}
 	}()
-	j.http.config.Handler.ServeHTTP(w, request)
+	j.config.Handler.ServeHTTP(w, request)
 	return true
 }
 
 // request makes net/http's request of fasthttp's. A body that is not here yet is not
 // read before the Handler does.
 func (j *job) request() (*http.Request, error) {
-	ctx := &j.exchange.ctx
+	ctx := j.Ctx()
 	body := ctx.Request.BodyStream()
 	if body != nil {
 		ctx.Request.ResetBody()
@@ -56,7 +55,7 @@ func (j *job) request() (*http.Request, error) {
 		return nil, err
 	}
 	if body != nil {
-		request.Body, request.ContentLength = io.NopCloser(body), int64(j.body.length)
+		request.Body, request.ContentLength = io.NopCloser(body), int64(j.Body.Length)
 	}
 	return request, nil
 }
@@ -138,15 +137,15 @@ func (w *responseWriter) begin() {
 	case known:
 		w.response.Header.SetContentLength(length)
 		w.outlet = &measured{to: to, left: int64(length)}
-	case w.job.manner.http11:
-		w.response.Header.SetContentLength(chunked)
+	case w.job.IsHTTP11():
+		w.response.Header.SetContentLength(proto.Chunked)
 		w.outlet = newChunks(to)
 	default:
-		w.job.manner.last = true // the end of the connection is that of the body
+		w.job.EndConnection() // which is the end of the body, too
 		w.outlet = open{to}
 	}
-	w.last = w.job.http.complete(w.response, w.job.manner)
-	if w.job.manner.head || isBodiless(w.status) {
+	w.last = w.job.Complete()
+	if w.job.IsHead() || isBodiless(w.status) {
 		w.outlet = nowhere{}
 	}
 	if _, w.err = to.Write(w.response.Header.Header()); w.err == nil && len(w.held) > 0 {
@@ -182,11 +181,11 @@ func (w *responseWriter) finish() ([]byte, reactor.Phase) {
 	w.WriteHeader(http.StatusOK)
 	if w.outlet == nil && w.err == nil {
 		w.fill()
-		if length, known := w.length(); known && w.job.manner.head {
+		if length, known := w.length(); known && w.job.IsHead() {
 			w.response.Header.SetContentLength(length)
 		}
 		w.response.SetBodyRaw(w.held)
-		return w.job.http.appendAnswer(newPrinter(), w.response, nil, w.job.manner)
+		return w.job.Print()
 	}
 	if w.err == nil {
 		w.err = w.outlet.end()

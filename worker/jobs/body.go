@@ -1,13 +1,15 @@
-package proto
+package jobs
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"net/http/httputil"
 	"time"
 
+	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
@@ -19,20 +21,26 @@ const (
 	unwantedMax = 256 << 10
 )
 
-// bodyNotWanted: the application has left too much of a body unread.
-const bodyNotWanted verdict = -1
+// state is what has become of a body, or the HTTP status with which it is refused.
+type state int
 
-var (
-	errTooLong       = errors.New("request body is longer than the limit")
-	errBadTrailer    = errors.New("request body has no well-formed trailer")
-	errHeaderChanged = errors.New("a header that was well-formed is not any more")
+const (
+	whole    state = iota
+	cutOff         // it has not come to an end, or not in time
+	unwanted       // the application has left too much of it unread
+
+	malformed   state = http.StatusBadRequest
+	tooLong     state = http.StatusRequestEntityTooLarge
+	longTrailer state = http.StatusRequestHeaderFieldsTooLarge
 )
 
-// bodyPlan says how a body is to be read.
-type bodyPlan struct {
-	length int // bytes, or chunked
-	limits limits
-}
+var (
+	errTooLong    = errors.New("request body is longer than the limit")
+	errBadTrailer = errors.New("request body has no well-formed trailer")
+
+	lineEnd   = []byte("\r\n")
+	blankLine = []byte("\r\n\r\n") // with the end of the line before it
+)
 
 // body reads the body of a request from its connection. It is an io.Reader for the
 // application, and remembers what it has come to.
@@ -40,13 +48,14 @@ type body struct {
 	source *bufio.Reader // what was unread, then the connection
 	from   io.Reader     // the decoded body
 	left   int           // bytes until it is complete, or too long
-	plan   bodyPlan
-	state  verdict
+	plan   proto.Body
+	state  state
 	err    error // how it has ended; nil: it goes on
 }
 
-// open begins to read. Whatever its length, the body has to be there within timeout.
-func (p bodyPlan) open(lent *reactor.Lent, timeout time.Duration) (*body, error) {
+// openBody begins to read. Whatever its length, the body has to be there within
+// timeout.
+func openBody(plan proto.Body, lent *reactor.Lent, timeout time.Duration) (*body, error) {
 	conn, err := lent.Conn()
 	if err != nil {
 		return nil, err
@@ -55,11 +64,11 @@ func (p bodyPlan) open(lent *reactor.Lent, timeout time.Duration) (*body, error)
 		return nil, err
 	}
 	source := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(lent.Unread()), conn), readAhead)
-	b := &body{source: source, from: source, left: p.length, plan: p}
-	if p.length == chunked {
+	b := &body{source: source, from: source, left: plan.Length, plan: plan}
+	if plan.Length == proto.Chunked {
 		// net/http's own: where it and our frame would disagree about a chunk, we are
 		// the stricter ones.
-		b.from, b.left = httputil.NewChunkedReader(source), p.limits.body+1
+		b.from, b.left = httputil.NewChunkedReader(source), plan.Max+1
 	}
 	return b, nil
 }
@@ -72,16 +81,16 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p[:min(len(p), b.left)])
 	b.left -= n
 	switch {
-	case b.left == 0 && b.plan.length == chunked:
-		b.end(bodyTooLarge, errTooLong)
+	case b.left == 0 && b.plan.Length == proto.Chunked:
+		b.end(tooLong, errTooLong)
 	case b.left == 0:
-		b.end(complete, io.EOF)
-	case err == io.EOF && b.plan.length == chunked:
+		b.end(whole, io.EOF)
+	case err == io.EOF && b.plan.Length == proto.Chunked:
 		b.readTrailer()
 	case err == io.EOF || isCutOff(err):
-		b.end(incomplete, io.ErrUnexpectedEOF)
+		b.end(cutOff, io.ErrUnexpectedEOF)
 	case err != nil:
-		b.end(badRequest, err)
+		b.end(malformed, err)
 	}
 	if n > 0 {
 		return n, nil
@@ -89,7 +98,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return 0, b.err
 }
 
-func (b *body) end(v verdict, err error) { b.state, b.err = v, err }
+func (b *body) end(s state, err error) { b.state, b.err = s, err }
 
 // readTrailer reads what follows the last chunk: fields that nobody wants and that must
 // not pretend to be a header, and a blank line.
@@ -99,26 +108,26 @@ func (b *body) readTrailer() {
 		line, err := b.source.ReadSlice('\n')
 		trailer = append(trailer, line...)
 		switch {
-		case err == bufio.ErrBufferFull || len(trailer) > b.plan.limits.trailer():
-			b.end(headerTooLarge, errBadTrailer)
+		case err == bufio.ErrBufferFull || len(trailer) > b.plan.MaxTrailer:
+			b.end(longTrailer, errBadTrailer)
 			return
 		case err != nil:
-			b.end(incomplete, io.ErrUnexpectedEOF)
+			b.end(cutOff, io.ErrUnexpectedEOF)
 			return
 		}
 	}
-	if found, ok := readFields(trailer); !ok || found != (fields{}) {
-		b.end(badRequest, errBadTrailer)
+	if !proto.IsTrailer(trailer) {
+		b.end(malformed, errBadTrailer)
 		return
 	}
-	b.end(complete, io.EOF)
+	b.end(whole, io.EOF)
 }
 
 // finish reads what the application has left, within reason, and returns what the
-// body was: complete, incomplete, bodyNotWanted, or refused.
-func (b *body) finish() verdict {
+// body was.
+func (b *body) finish() state {
 	if _, err := io.CopyN(io.Discard, b, unwantedMax); err == nil && b.err == nil {
-		return bodyNotWanted
+		return unwanted
 	}
 	return b.state
 }

@@ -1,4 +1,4 @@
-package proto
+package conformance
 
 import (
 	"bytes"
@@ -18,25 +18,25 @@ import (
 	"pgregory.net/rapid"
 )
 
-// understood is what a server has made of a stream of bytes: the requests that
+// Understood is what a server has made of a stream of bytes: the requests that
 // reached its application, in order, and its answers.
-type understood struct {
-	requests []string
-	out      string
+type Understood struct {
+	Requests []string // see Describe
+	Out      string
 }
 
-// byNetHTTP lets net/http's server read input, followed by the end of the stream.
+// ByNetHTTP lets net/http's server read input, followed by the end of the stream.
 // A request counts once its body has been read to a good end.
-func byNetHTTP(t rapid.TB, input string) understood {
+func ByNetHTTP(t rapid.TB, input string) Understood {
 	t.Helper()
-	var u understood
+	var u Understood
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				panic(http.ErrAbortHandler) // refused, if late
 			}
-			u.requests = append(u.requests, describeNetHTTP(r, body))
+			u.Requests = append(u.Requests, describeNetHTTP(r, body))
 		}),
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(io.Discard, "", 0),
@@ -47,18 +47,7 @@ func byNetHTTP(t rapid.TB, input string) understood {
 		t.Fatalf("serve: %v", err)
 	}
 	<-c.closedC
-	u.out = c.out.String()
-	return u
-}
-
-// byUs lets an HTTP read input, in one piece.
-func byUs(t rapid.TB, input string) understood {
-	t.Helper()
-	var u understood
-	c := converse(t, HTTPConfig{App: func(ctx *fasthttp.RequestCtx) {
-		u.requests = append(u.requests, describeOurs(ctx))
-	}}).feed(input)
-	u.out = string(c.out)
+	u.Out = c.out.String()
 	return u
 }
 
@@ -82,7 +71,8 @@ func describeNetHTTP(r *http.Request, body []byte) string {
 	}.String()
 }
 
-func describeOurs(ctx *fasthttp.RequestCtx) string {
+// Describe tells what a request is, in words that net/http has for it, too.
+func Describe(ctx *fasthttp.RequestCtx) string {
 	var fields []string
 	for name, value := range ctx.Request.Header.All() {
 		fields = append(fields, field(string(name), string(value)))
