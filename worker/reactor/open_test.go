@@ -161,3 +161,61 @@ func TestPollerIsFullForReplacedSocket(t *testing.T) {
 type handlerFunc func(in, out []byte) (int, []byte, Phase)
 
 func (f handlerFunc) Handle(in, out []byte) (int, []byte, Phase) { return f(in, out) }
+
+// Connections that end with their answer share a turn; one that stays open ends it.
+func TestShortConnectionsShareATurn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, sent string
+		want       int // connections accepted in a turn
+	}{
+		{"short", "close\n", acceptsPerTurnMax},
+		{"kept", "a\n", 1},
+		{"silent", "", 1},
+	} {
+		r := newRig(t, Config{})
+		for range 2 * acceptsPerTurnMax {
+			if c := r.dial(); test.sent != "" {
+				_, err := unix.Write(c.fd, []byte(test.sent))
+				must(t, err)
+			}
+		}
+		r.turn()
+		if r.accepted != test.want {
+			t.Errorf("%s: one turn has accepted %d connections, want %d", test.name, r.accepted, test.want)
+		}
+		r.until("all are accepted", func() bool { return r.accepted == 2*acceptsPerTurnMax })
+	}
+}
+
+// Looks for another connection that find none become rarer, and one that finds some
+// makes them usual again.
+func TestLooksInVainBecomeRarer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Config{})
+	ls := r.loop.listeners[0]
+	short := func(count int) {
+		for range count {
+			_, err := unix.Write(r.dial().fd, []byte("close\n"))
+			must(t, err)
+		}
+		want := r.accepted + count
+		r.until("they are accepted", func() bool { return r.accepted == want })
+	}
+	looks := 0
+	for range 100 {
+		before := ls.abstain
+		if short(1); ls.abstain >= before {
+			looks++
+		}
+	}
+	if looks > 8 || ls.caution != cautionMax {
+		t.Errorf("%d looks for a hundred lone connections, caution %d: want 8 at most, and %d", looks, ls.caution, cautionMax)
+	}
+	for range cautionMax + 1 {
+		short(3)
+	}
+	if ls.caution > 1 { // 1: the last of three looks has found nobody
+		t.Errorf("caution is %d although most looks find somebody, want 1 at most", ls.caution)
+	}
+}
