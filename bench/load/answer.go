@@ -24,6 +24,11 @@ type answer struct {
 type parser struct {
 	input    bytes.Reader
 	buffered *bufio.Reader
+	// The last whole answer, its bytes and what they mean. Most answers of a load
+	// are the same bytes again, and parsing them again would cost more than asking.
+	seen      []byte
+	seenEnded bool
+	meaning   *answer
 }
 
 func newParser() *parser { return &parser{buffered: bufio.NewReader(nil)} }
@@ -39,6 +44,17 @@ var headEnd = []byte("\r\n\r\n")
 // always. One that does not costs the parsing of its head again, and its body
 // too if it is chunked; answerMax bounds that.
 func (p *parser) parse(input []byte, ended bool) (*answer, error) {
+	if p.meaning != nil && ended == p.seenEnded && bytes.Equal(input, p.seen) {
+		return p.meaning, nil
+	}
+	got, err := p.parseAnew(input, ended)
+	if got != nil {
+		p.seen, p.seenEnded, p.meaning = append(p.seen[:0], input...), ended, got
+	}
+	return got, err
+}
+
+func (p *parser) parseAnew(input []byte, ended bool) (*answer, error) {
 	head := bytes.Index(input, headEnd)
 	if head < 0 {
 		// Do not ask the parser yet: it takes the end of the input for the end of

@@ -52,6 +52,34 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// What the parser remembers is true for the same bytes only, and for the same end.
+func TestParseAgain(t *testing.T) {
+	t.Parallel()
+	p := newParser()
+	first, second := []byte(respond("hello from slot 1 generation 3 pid 4242\n")), []byte(respond(hello))
+	for _, step := range []struct {
+		input []byte
+		ended bool
+		slot  int32
+	}{{input: first, slot: 1}, {input: first, slot: 1}, {input: second, slot: 2}, {input: first, ended: true, slot: 1}} {
+		got, err := p.parse(step.input, step.ended)
+		if err != nil || got == nil || got.worker.slot != step.slot {
+			t.Errorf("got %+v, %v, want slot %d", got, err, step.slot)
+		}
+	}
+	untilClose := []byte("HTTP/1.1 200 OK\r\n\r\nhi")
+	if got, err := p.parse(untilClose, true); got == nil || !got.last {
+		t.Errorf("closed: got %+v, %v, want an answer", got, err)
+	}
+	if got, err := p.parse(untilClose, false); got != nil || err != nil {
+		t.Errorf("the same, not closed yet: got %+v, %v, want nothing", got, err)
+	}
+	once, _ := p.parse(first, true)
+	if again, _ := p.parse(first, true); once == nil || again != once {
+		t.Errorf("the same bytes again: got %p, want what they meant before, %p", again, once)
+	}
+}
+
 // FuzzParse: whatever a server sends, the parser ends; and the same bytes that
 // come in two pieces mean the same as in one.
 func FuzzParse(f *testing.F) {
