@@ -146,3 +146,26 @@ func TestColorIsKept(t *testing.T) {
 		t.Errorf("want the seventh color and not the first (%v):\n%s", err, text)
 	}
 }
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	limits := []Limit{
+		{Case: "hang", What: "lost", Got: "0", Most: "9", Holds: true},
+		{Case: "hang", What: "p99", Got: "21 ms", Most: "20 ms", Soft: true},
+		{Case: "idle", What: "bytes", Got: "300", Most: "256"},
+	}
+	want := "Limits\n" +
+		"  case   what   seen  at most  verdict\n" +
+		"  hang   lost      0        9    holds\n" +
+		"  hang    p99  21 ms    20 ms   BROKEN\n" +
+		"  idle  bytes    300      256   BROKEN\n"
+	if got := Verdicts("Limits", limits).Text(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := Broken(limits, false); len(got) != 1 || got[0] != "idle: bytes 300, limit 256" {
+		t.Errorf("broken: got %q, want the hard one", got)
+	}
+	if got := Broken(limits, true); len(got) != 2 {
+		t.Errorf("broken, strict: got %q, want two", got)
+	}
+}

@@ -7,8 +7,10 @@ import (
 	"strconv"
 	"time"
 
+	"prefork/bench/chart"
 	"prefork/bench/load"
 	"prefork/bench/peer"
+	"prefork/bench/stats"
 )
 
 const (
@@ -30,21 +32,21 @@ type cost struct {
 	most    float64
 }
 
-func (c cost) ratio() interval {
+func (c cost) ratio() stats.Interval {
 	var ratios []float64
 	for i := range c.with {
 		ratios = append(ratios, float64(c.with[i])/float64(c.without[i]))
 	}
-	return meanRatio(ratios)
+	return stats.MeanRatio(ratios)
 }
 
 // limit holds if the interval reaches down to it: what is beyond the limit by
 // chance alone is not a breach.
-func (c cost) limit() limit {
+func (c cost) limit() chart.Limit {
 	r := c.ratio()
-	return limit{
-		what: "CPU with helpers to that without, " + c.load + ", lower end of the interval",
-		got:  ratioText(r.low), most: ratioText(c.most), holds: r.low <= c.most, soft: true,
+	return chart.Limit{
+		What: "CPU with helpers to that without, " + c.load + ", lower end of the interval",
+		Got:  ratioText(r.Low), Most: ratioText(c.most), Holds: r.Low <= c.most, Soft: true,
 	}
 }
 
@@ -52,8 +54,8 @@ func (c cost) cells() []string {
 	r := c.ratio()
 	return []string{
 		c.load, strconv.Itoa(len(c.with)), microseconds(c.without), microseconds(c.with),
-		strconv.FormatFloat(r.mean, 'f', 3, 64),
-		fmt.Sprintf("%.3f to %.3f", r.low, r.high), ratioText(c.most),
+		strconv.FormatFloat(r.Mean, 'f', 3, 64),
+		fmt.Sprintf("%.3f to %.3f", r.Low, r.High), ratioText(c.most),
 	}
 }
 
@@ -64,7 +66,7 @@ func microseconds(all []time.Duration) string {
 	for _, d := range all {
 		values = append(values, float64(d)/float64(time.Microsecond))
 	}
-	return strconv.FormatFloat(median(values), 'f', 1, 64)
+	return strconv.FormatFloat(stats.Median(values), 'f', 1, 64)
 }
 
 // runCost measures what helping costs on short connections. Two masters run at
@@ -94,7 +96,7 @@ func runCost(ctx context.Context, l *lab) (all []section, err error) {
 		return nil, err
 	}
 	found.costs = []cost{saturated, low}
-	found.limits = []limit{saturated.limit(), low.limit()}
+	found.limits = []chart.Limit{saturated.limit(), low.limit()}
 	return []section{found}, nil
 }
 
@@ -113,7 +115,7 @@ type pair struct{ with, without server }
 func (l *lab) startPair(ctx context.Context, with, without subject) (pair, error) {
 	var servers []server
 	for _, s := range []subject{with, without} {
-		at, err := newPlace(l.dir)
+		at, err := peer.NewPlace(l.dir)
 		if err == nil {
 			var started server
 			if started, err = s.start(ctx, at); err == nil {
@@ -157,7 +159,7 @@ func (p pair) compare(ctx context.Context, l *lab, c *cost, cfg load.Config) (pe
 			c.with, c.without = append(c.with, used[0]), append(c.without, used[1])
 		}
 	}
-	return median(rates), nil
+	return stats.Median(rates), nil
 }
 
 // slice loads a server for a moment and returns what its workers used for it.

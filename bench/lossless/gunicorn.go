@@ -30,7 +30,7 @@ type gunicorn struct {
 func (p programs) gunicornSubject(sync bool) subject {
 	s := subject{
 		missing: p.missing["gunicorn"], rateMax: gunicornRateMax, spins: true, uneven: sync,
-		start: func(ctx context.Context, at place) (server, error) {
+		start: func(ctx context.Context, at peer.Place) (server, error) {
 			return startGunicorn(ctx, p.gunicorn, at, sync)
 		},
 	}
@@ -40,12 +40,12 @@ func (p programs) gunicornSubject(sync bool) subject {
 	return s
 }
 
-func startGunicorn(ctx context.Context, path string, at place, sync bool) (server, error) {
-	if err := os.WriteFile(filepath.Join(at.dir, "app.py"), gunicornApp, 0o600); err != nil {
+func startGunicorn(ctx context.Context, path string, at peer.Place, sync bool) (server, error) {
+	if err := os.WriteFile(filepath.Join(at.Dir, "app.py"), gunicornApp, 0o600); err != nil {
 		return nil, fmt.Errorf("write app of gunicorn: %w", err)
 	}
 	args := []string{
-		path, "--bind", at.addr, "--workers", fmt.Sprint(workers), "--chdir", at.dir,
+		path, "--bind", at.Addr, "--workers", fmt.Sprint(workers), "--chdir", at.Dir,
 		// A worker that spins would else keep the end of the scenario waiting.
 		"--graceful-timeout", "3",
 	}
@@ -56,7 +56,7 @@ func startGunicorn(ctx context.Context, path string, at place, sync bool) (serve
 		args = append(args, "--worker-class", "gthread", "--threads", "8", "--keep-alive", "60")
 	}
 	p, err := peer.Start(ctx, peer.Spec{
-		Name: "gunicorn", Args: append(args, "app:app"), Addr: at.addr, Dir: at.dir,
+		Name: "gunicorn", Args: append(args, "app:app"), Addr: at.Addr, Dir: at.Dir,
 		Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
 	})
 	if err != nil {

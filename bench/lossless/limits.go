@@ -5,6 +5,9 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"prefork/bench/chart"
+	"prefork/bench/stats"
 )
 
 // servedMin is the share of the schedule that prefork must answer in every event:
@@ -21,40 +24,30 @@ type limits struct {
 	p99Ratio float64 // of prefork's p99 to that of one shared queue
 }
 
-// limit is one of them, compared with what was seen.
-type limit struct {
-	what      string
-	got, most string
-	holds     bool
-	// soft is a limit that a busy machine can break: it fails the run only with
-	// -strict.
-	soft bool
-}
-
 // check compares the row of prefork with the limits. Without that row, or without
 // figures in it, it returns what can be said about that.
-func (l limits) check(rows []row) []limit {
+func (l limits) check(rows []row) []chart.Limit {
 	ours, there := find(rows, "prefork")
 	if !there {
 		return nil
 	}
 	if len(ours.reports) == 0 || ours.skipped != "" {
-		return []limit{{what: "figures of prefork", got: ours.skipped, most: "all"}}
+		return []chart.Limit{{What: "figures of prefork", Got: ours.skipped, Most: "all"}}
 	}
-	var all []limit
+	var all []chart.Limit
 	if l.lost != nil {
 		all = append(all, atMost("lost", ours.lost(), l.lost(ours.hurt)))
 		served := float64(ours.answered()) / float64(ours.scheduled())
-		all = append(all, limit{
-			what: "answered", got: percent(served), most: "at least " + percent(servedMin), holds: served >= servedMin,
+		all = append(all, chart.Limit{
+			What: "answered", Got: percent(served), Most: "at least " + percent(servedMin), Holds: served >= servedMin,
 		})
 	}
 	quantiles := ours.quantiles()
 	for i, most := range []time.Duration{0, l.p99, l.p999, l.longest} {
 		if most > 0 {
-			all = append(all, limit{
-				what: quantileNames[i], got: milliseconds(quantiles[i]) + " ms", most: milliseconds(most) + " ms",
-				holds: quantiles[i] <= most, soft: true,
+			all = append(all, chart.Limit{
+				What: quantileNames[i], Got: milliseconds(quantiles[i]) + " ms", Most: milliseconds(most) + " ms",
+				Holds: quantiles[i] <= most, Soft: true,
 			})
 		}
 	}
@@ -67,12 +60,12 @@ func (l limits) check(rows []row) []limit {
 	return all
 }
 
-func atMost(what string, got, most int) limit {
-	return limit{what: what, got: strconv.Itoa(got), most: strconv.Itoa(most), holds: got <= most}
+func atMost(what string, got, most int) chart.Limit {
+	return chart.Limit{What: what, Got: strconv.Itoa(got), Most: strconv.Itoa(most), Holds: got <= most}
 }
 
-func softRatio(what string, got, most float64) limit {
-	return limit{what: what, got: ratioText(got), most: ratioText(most), holds: got <= most, soft: true} // NaN holds nothing
+func softRatio(what string, got, most float64) chart.Limit {
+	return chart.Limit{What: what, Got: ratioText(got), Most: ratioText(most), Holds: got <= most, Soft: true} // NaN holds nothing
 }
 
 // p99Ratio is the median over the rounds, in each of which both were measured.
@@ -83,7 +76,7 @@ func p99Ratio(ours, other row) float64 {
 			ratios = append(ratios, float64(ours.reports[i].Latency.P99)/float64(below))
 		}
 	}
-	return median(ratios)
+	return stats.Median(ratios)
 }
 
 func find(rows []row, name string) (row, bool) {

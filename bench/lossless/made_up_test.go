@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"prefork/bench/chart"
 	"prefork/bench/load"
 	"prefork/bench/peer"
 )
@@ -84,10 +85,10 @@ func TestVerdicts(t *testing.T) {
 	if got := verdicts(sections).Text(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got := broken(sections, false); len(got) != 0 {
+	if got := chart.Broken(judged(sections), false); len(got) != 0 {
 		t.Errorf("a latency fails the run: %q", got)
 	}
-	if got := broken(sections, true); len(got) != 1 || !strings.Contains(got[0], "hang: p99 6.00 ms") {
+	if got := chart.Broken(judged(sections), true); len(got) != 1 || !strings.Contains(got[0], "hang: p99 6.00 ms") {
 		t.Errorf("with -strict: got %q, want the p99 alone", got)
 	}
 }
@@ -112,7 +113,7 @@ func TestCountsAreJudged(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := broken([]section{{name: "x", limits: none.check(test.rows)}}, false)
+			got := chart.Broken(judged([]section{{name: "x", limits: none.check(test.rows)}}), false)
 			if test.want == "" && len(got) == 0 {
 				return
 			}
@@ -123,7 +124,7 @@ func TestCountsAreJudged(t *testing.T) {
 	}
 	half := madeUp("prefork", report(50, 0, ms), report(10, 50, ms))
 	many := limits{lost: func(int) int { return 1000 }}
-	if got := broken([]section{{limits: many.check([]row{half})}}, false); len(got) != 1 || !strings.Contains(got[0], "answered 54.55 %") {
+	if got := chart.Broken(judged([]section{{limits: many.check([]row{half})}}), false); len(got) != 1 || !strings.Contains(got[0], "answered 54.55 %") {
 		t.Errorf("60 of 110 answered: got %q", got)
 	}
 }
@@ -138,13 +139,13 @@ func TestCostIsJudgedByTheLowerEnd(t *testing.T) {
 		}
 		return c
 	}
-	if l := of(100, 110, 104).limit(); !l.holds || !l.soft {
+	if l := of(100, 110, 104).limit(); !l.Holds || !l.Soft {
 		t.Errorf("a wide interval around 1.05: got %+v", l)
 	}
-	if l := of(105, 105, 106).limit(); l.holds {
+	if l := of(105, 105, 106).limit(); l.Holds {
 		t.Errorf("a narrow interval around 1.05: got %+v", l)
 	}
-	if l := of(100).limit(); l.holds {
+	if l := of(100).limit(); l.Holds {
 		t.Errorf("one pair has no interval: got %+v", l)
 	}
 }

@@ -18,15 +18,15 @@ type nginx struct {
 func (p programs) nginxSubject(reuseport bool) subject {
 	return subject{
 		missing: p.missing["nginx"],
-		start: func(ctx context.Context, at place) (server, error) {
+		start: func(ctx context.Context, at peer.Place) (server, error) {
 			return startNginx(ctx, p.nginx, at, reuseport)
 		},
 	}
 }
 
-func startNginx(ctx context.Context, path string, at place, reuseport bool) (server, error) {
+func startNginx(ctx context.Context, path string, at peer.Place, reuseport bool) (server, error) {
 	config := peer.Nginx{
-		Path: path, Dir: at.dir, Addr: at.addr, Workers: workers, Reuseport: reuseport, Body: "hello\n", Identify: true,
+		Path: path, Dir: at.Dir, Addr: at.Addr, Workers: workers, Reuseport: reuseport, Body: "hello\n", Identify: true,
 	}
 	spec, err := config.Spec()
 	if err != nil {

@@ -30,20 +30,20 @@ func (p programs) preforkSubject(missing string, flags ...string) subject {
 	}
 	return subject{
 		missing: missing, spins: true, uneven: true, slots: true,
-		start: func(ctx context.Context, at place) (server, error) {
+		start: func(ctx context.Context, at peer.Place) (server, error) {
 			return startPrefork(ctx, p.prefork, at, flags)
 		},
 	}
 }
 
-func startPrefork(ctx context.Context, binary string, at place, flags []string) (server, error) {
-	control := filepath.Join(at.dir, "c")
+func startPrefork(ctx context.Context, binary string, at peer.Place, flags []string) (server, error) {
+	control := filepath.Join(at.Dir, "c")
 	args := slices.Concat([]string{
-		binary, "run", "--control", control, "--listen", at.addr, "--workers", fmt.Sprint(workers), "--app", "trial",
+		binary, "run", "--control", control, "--listen", at.Addr, "--workers", fmt.Sprint(workers), "--app", "trial",
 		// A worker that spins would else keep the end of the scenario waiting.
 		"--drain-timeout", "2s",
 	}, flags)
-	p, err := peer.Start(ctx, peer.Spec{Name: "prefork", Args: args, Addr: at.addr, Dir: at.dir})
+	p, err := peer.Start(ctx, peer.Spec{Name: "prefork", Args: args, Addr: at.Addr, Dir: at.Dir})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"prefork/bench/load"
+	"prefork/bench/stats"
 )
 
 // spreadBy says what answers are counted by, to see who took how much.
@@ -113,7 +114,7 @@ func (r row) quantiles() []time.Duration {
 		for _, report := range r.reports {
 			all = append(all, float64(of(report.Latency)))
 		}
-		return time.Duration(median(all))
+		return time.Duration(stats.Median(all))
 	}
 	var longest time.Duration
 	for _, report := range r.reports {
@@ -130,7 +131,7 @@ func (r row) quantiles() []time.Duration {
 // spread is the median of the repetitions'; NaN: unknown.
 func (r row) spread() float64 {
 	known := slices.DeleteFunc(slices.Clone(r.spreads), math.IsNaN)
-	return median(known)
+	return stats.Median(known)
 }
 
 // cells are the row as a table shows it.

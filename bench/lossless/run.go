@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"prefork/bench/chart"
 )
 
 const (
@@ -37,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return exitBroken
 		}
 	}
-	problems := broken(found.sections, o.strict)
+	problems := chart.Broken(judged(found.sections), o.strict)
 	for _, problem := range problems {
 		fmt.Fprintf(stderr, "prefork broke a limit: %s\n", problem)
 	}

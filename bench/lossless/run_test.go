@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -145,7 +144,7 @@ func TestServers(t *testing.T) {
 }
 
 func checkServer(t *testing.T, s subject) {
-	at, err := newPlace(t.TempDir())
+	at, err := peer.NewPlace(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,16 +192,6 @@ func mustWorkers(t *testing.T, s server, want int) []int {
 		t.Fatalf("workers: got %v (%v), want %d", pids, err, want)
 	}
 	return pids
-}
-
-func TestPlacesAreApart(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	a, errA := newPlace(dir)
-	b, errB := newPlace(dir)
-	if errA != nil || errB != nil || a.dir == b.dir || filepath.Dir(a.dir) != dir {
-		t.Errorf("got %v (%v) and %v (%v)", a, errA, b, errB)
-	}
 }
 
 // A longer title is cut off in a drawing.

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"prefork/bench/chart"
 	"prefork/bench/load"
+	"prefork/bench/peer"
 )
 
 const (
@@ -63,7 +65,7 @@ type section struct {
 	name, title string
 	rows        []row
 	costs       []cost
-	limits      []limit
+	limits      []chart.Limit
 	notes       []string
 }
 
@@ -198,7 +200,7 @@ func disturbed(report load.Report) bool {
 
 // once puts one subject through an event.
 func (l *lab) once(ctx context.Context, e event, r *row) (report load.Report, hurt int, err error) {
-	at, err := newPlace(l.dir)
+	at, err := peer.NewPlace(l.dir)
 	if err != nil {
 		return load.Report{}, 0, err
 	}

@@ -27,30 +27,16 @@ func (s section) table() chart.Table {
 
 // verdicts is the table of prefork's limits.
 func verdicts(sections []section) chart.Table {
-	t := chart.Table{Title: "What prefork must keep", Header: []string{"case", "what", "seen", "at most", "verdict"}}
-	for _, s := range sections {
-		for _, l := range s.limits {
-			t.Rows = append(t.Rows, []string{s.name, l.what, l.got, l.most, l.verdict()})
-		}
-	}
-	return t
+	return chart.Verdicts("What prefork must keep", judged(sections))
 }
 
-func (l limit) verdict() string {
-	if l.holds {
-		return "holds"
-	}
-	return "BROKEN"
-}
-
-// broken names the limits that fail a run.
-func broken(sections []section, strict bool) []string {
-	var all []string
+// judged are the limits of all sections.
+func judged(sections []section) []chart.Limit {
+	var all []chart.Limit
 	for _, s := range sections {
 		for _, l := range s.limits {
-			if !l.holds && (strict || !l.soft) {
-				all = append(all, s.name+": "+l.what+" "+l.got+", limit "+l.most)
-			}
+			l.Case = s.name
+			all = append(all, l)
 		}
 	}
 	return all

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"prefork/bench/peer"
@@ -19,7 +16,7 @@ type subject struct {
 	name    string // of the flag -subject
 	title   string // of tables and plots
 	missing string // why it is left out
-	start   func(ctx context.Context, at place) (server, error)
+	start   func(ctx context.Context, at peer.Place) (server, error)
 	// rateMax is the most that it can be asked for without being overloaded, in
 	// requests a second; 0: as much as any scenario asks for. A subject that drops
 	// requests because it is too slow would tell nothing about the event.
@@ -32,12 +29,6 @@ type subject struct {
 	only string
 	// slots says that its answers name a slot, which stays when a worker is replaced.
 	slots bool
-}
-
-// place is where a subject may live.
-type place struct {
-	dir  string // its own, removed when the command ends
-	addr string // free on loopback
 }
 
 // server is a subject that runs.
@@ -88,8 +79,9 @@ type programs struct {
 func findPrograms(ctx context.Context, o options, dir string, log io.Writer) (programs, error) {
 	p := programs{prefork: o.prefork, missing: map[string]string{}}
 	if p.prefork == "" {
+		source := peer.Source{Package: "prefork/cmd/prefork", Tags: "trial"}
 		var err error
-		if p.prefork, err = peer.BuildPrefork(ctx, dir, "trial"); err != nil {
+		if p.prefork, err = source.Build(ctx, dir); err != nil {
 			return programs{}, err
 		}
 	}
@@ -143,17 +135,4 @@ func (p programs) define(name string) subject {
 		return p.nginxSubject(name == "nginx")
 	}
 	return p.gunicornSubject(name == "gunicorn-sync")
-}
-
-// newPlace makes a folder inside of dir.
-func newPlace(dir string) (place, error) {
-	own, err := os.MkdirTemp(dir, "s")
-	if err != nil {
-		return place{}, fmt.Errorf("make a folder for a subject: %w", err)
-	}
-	addr, err := peer.FreeAddress()
-	if err != nil {
-		return place{}, fmt.Errorf("find a free port: %w", err)
-	}
-	return place{dir: filepath.Clean(own), addr: addr}, nil
 }

@@ -13,7 +13,7 @@
 //
 // It does not say what to measure, and it sends no load but one request a start.
 //
-//	Find, BuildPrefork ──path──► Spec ──Start──► Process ──Stop──► nothing is left
+//	Find, Source.Build ──path──► Spec ──Start──► Process ──Stop──► nothing is left
 //	                                               │
 //	                                Members, CPUTime, Anonymous
 //

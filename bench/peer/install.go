@@ -112,16 +112,3 @@ func VersionOf(ctx context.Context, args ...string) string {
 	}
 	return line
 }
-
-// BuildPrefork builds prefork from the tree that we were started in, with build
-// tags or "", and returns the path of the binary in dir.
-func BuildPrefork(ctx context.Context, dir, tags string) (string, error) {
-	path := filepath.Join(dir, "prefork")
-	// -buildvcs=false: git refuses to look at a tree of another user, as in a CI
-	// container, and the build would fail with it.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", tags, "-o", path, "prefork/cmd/prefork")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build prefork: %w\n%s", err, output)
-	}
-	return path, nil
-}

@@ -242,3 +242,13 @@ func TestTail(t *testing.T) {
 		t.Errorf("kept %d bytes that end in %q", len(got), got[len(got)-4:])
 	}
 }
+
+func TestPlacesAreApart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, errA := NewPlace(dir)
+	b, errB := NewPlace(dir)
+	if errA != nil || errB != nil || a.Dir == b.Dir || filepath.Dir(a.Dir) != dir {
+		t.Errorf("got %v (%v) and %v (%v)", a, errA, b, errB)
+	}
+}

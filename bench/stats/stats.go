@@ -1,12 +1,12 @@
-package main
+package stats
 
 import (
 	"math"
 	"slices"
 )
 
-// median is NaN without values.
-func median(values []float64) float64 {
+// Median is NaN without values.
+func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
 	}
@@ -18,13 +18,13 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// interval is a mean with the ends of its 95 % confidence interval.
-type interval struct{ mean, low, high float64 }
+// Interval is a mean with the ends of its 95 % confidence interval.
+type Interval struct{ Mean, Low, High float64 }
 
-// meanRatio is the geometric mean of ratios: half and double cancel each other. The
+// MeanRatio is the geometric mean of ratios: half and double cancel each other. The
 // interval is that of the t distribution over their logarithms; below two values it
 // is unknown (NaN).
-func meanRatio(ratios []float64) interval {
+func MeanRatio(ratios []float64) Interval {
 	n := float64(len(ratios))
 	sum, squares := 0.0, 0.0
 	for _, r := range ratios {
@@ -35,10 +35,10 @@ func meanRatio(ratios []float64) interval {
 		squares += (math.Log(r) - mean) * (math.Log(r) - mean)
 	}
 	if len(ratios) < 2 {
-		return interval{math.Exp(mean), math.NaN(), math.NaN()}
+		return Interval{math.Exp(mean), math.NaN(), math.NaN()}
 	}
 	half := tQuantile(len(ratios)-1) * math.Sqrt(squares/(n-1)/n)
-	return interval{math.Exp(mean), math.Exp(mean - half), math.Exp(mean + half)}
+	return Interval{math.Exp(mean), math.Exp(mean - half), math.Exp(mean + half)}
 }
 
 // tQuantiles are the 0.975 quantiles of the t distribution for 1 to 30 degrees of
