@@ -15,7 +15,9 @@
 //
 //	Find, Source.Build ──path──► Spec ──Start──► Process ──Stop──► nothing is left
 //	                                               │
-//	                                Members, CPUTime, Anonymous
+//	                                Members, CPUTime, Anonymous, Descriptors
+//
+//	RunOn runs what is no server, such as a load generator, to its end.
 //
 // Each Process owns one goroutine, which waits for its end.
 package peer

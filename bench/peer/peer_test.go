@@ -1,9 +1,11 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -250,5 +252,45 @@ func TestPlacesAreApart(t *testing.T) {
 	b, errB := NewPlace(dir)
 	if errA != nil || errB != nil || a.Dir == b.Dir || filepath.Dir(a.Dir) != dir {
 		t.Errorf("got %v (%v) and %v (%v)", a, errA, b, errB)
+	}
+}
+
+func TestDescriptors(t *testing.T) {
+	t.Parallel()
+	p := mustStart(t, nil)
+	before, err := p.Descriptors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp4", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := get(t.Context(), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+p.Addr()+"/"); err != nil {
+		t.Fatal(err) // answered AFTER c was accepted: the queue has an order
+	}
+	if after, err := p.Descriptors(); err != nil || after <= before {
+		t.Errorf("with a connection: got %d, %v, want more than %d", after, err, before)
+	}
+}
+
+func TestRunOn(t *testing.T) {
+	t.Parallel()
+	cores, err := Cores()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran, err := RunOn(t.Context(), cores[:1], "/bin/sh", "-c", "nproc; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
+	if err != nil || string(ran.Output) != "1\n" || ran.CPU <= 0 || ran.CPU > time.Minute {
+		t.Errorf("got %q after %s, %v, want 1 core and some time", ran.Output, ran.CPU, err)
+	}
+	if _, err := RunOn(t.Context(), nil, "/bin/sh", "-c", "echo no room >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("got %v, want what it said", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := RunOn(ctx, cores[:1], "/bin/sleep", "60"); err == nil {
+		t.Error("after ^C: want an error")
 	}
 }

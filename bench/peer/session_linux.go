@@ -89,6 +89,23 @@ func (p *Process) Anonymous() (int64, error) {
 	return sum, nil
 }
 
+// Descriptors is the number of files that the living members have open.
+func (p *Process) Descriptors() (int, error) {
+	members, err := p.Members()
+	if err != nil {
+		return 0, err
+	}
+	sum := 0
+	for _, pid := range members {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil && !gone(err) {
+			return 0, err
+		}
+		sum += len(entries)
+	}
+	return sum, nil
+}
+
 // fieldOf returns the number of a line such as "Pss_Anon:    1234 kB".
 func fieldOf(text []byte, name string) (int64, error) {
 	for line := range bytes.Lines(text) {

@@ -23,6 +23,7 @@ const (
 	logrus  = "github.com/sirupsen/logrus"
 	cli     = "github.com/urfave/cli/v2"
 	http    = "github.com/valyala/fasthttp"
+	gnet    = "github.com/panjf2000/gnet/v2"
 	goleak  = "go.uber.org/goleak"
 	toml    = "github.com/pelletier/go-toml/v2/unstable"
 	plot    = "gonum.org/v1/plot"
@@ -121,8 +122,13 @@ var rules = map[string]rule{
 		ours: []string{"bench/chart", "bench/load", "bench/peer", "bench/stats"}, others: []string{xsys},
 		why: outside,
 	},
-	"bench/peer":  {others: []string{xsys}, why: outside},
-	"bench/stats": {why: "it knows numbers, whoever has measured them"},
+	"bench/http": {ours: []string{"bench/chart", "bench/peer", "bench/stats"}, why: outside},
+	// The servers of other people, as programs of their own.
+	"bench/http/fasthttp": {others: []string{http}, why: outside},
+	"bench/http/gnet":     {others: []string{gnet}, why: outside},
+	"bench/http/nethttp":  {why: outside},
+	"bench/peer":          {others: []string{xsys}, why: outside},
+	"bench/stats":         {why: "it knows numbers, whoever has measured them"},
 	"bench/chart": {
 		others: []string{plot, plot + "/font", plot + "/plotter", plot + "/text", plot + "/vg", plot + "/vg/draw", plot + "/vg/vgsvg"},
 		why:    "it draws whatever somebody has measured",
