@@ -42,7 +42,8 @@ type conn struct {
 	interest Interest // what the poller was told; 0: it does not know us
 
 	more      bool // the handler can go on with what is unread as it is
-	full      bool // the last read filled its room: there may be more
+	full      bool // there may be something to read that the poller will not tell again
+	closing   bool // the peer's end of the stream has come, and was not read yet
 	ended     bool // the peer will send no more
 	queued    bool // on the loop's again list
 	lingering bool // our side is closed, input is thrown away
@@ -70,14 +71,19 @@ func (l *Loop) open(fd int) error {
 	l.tellConnections() // BEFORE the handler, which may block, or answer a client that then asks
 	l.refused = nil
 	if l.current != nil || !c.receive() {
-		c.await(Readable)
+		c.await(input)
 	}
 	return l.refused
 }
 
+// input is what a connection waits for that is to be read: each arrival is reported
+// once, so whoever does not read to the end notes that there is more (full).
+const input = Readable | Edge
+
 // dispatch does what the connection waited for. Whether it is really ready,
 // or broken, the next system call tells.
-func (c *conn) dispatch() {
+func (c *conn) dispatch(ended bool) {
+	c.full, c.closing = c.full || c.interest == input, c.closing || ended
 	switch {
 	case c.queued, c.away(): // its turn is coming
 	case c.lingering:
@@ -105,21 +111,28 @@ func (c *conn) settle() {
 		c.queue()
 	case c.ended:
 		c.close() // nobody will complete what is missing
+	case c.full:
+		c.queue() // to read it
 	case c.phase == Idle && c.loop.drain.begun:
 		c.queue() // for a last look, see part
 	default:
-		c.await(Readable)
+		c.await(input)
 	}
 }
 
 // resume is the connection's turn on the again list.
 func (c *conn) resume() {
 	c.queued = false
-	if c.more {
+	switch {
+	case c.lingering:
+		c.discard()
+	case c.more:
 		c.execute(c.unread())
-		return
+	case c.phase == Idle && c.loop.drain.begun:
+		c.part()
+	case !c.receive():
+		c.settle()
 	}
-	c.part()
 }
 
 // part closes an idle connection, unless a request has come just now.
@@ -156,13 +169,22 @@ func (c *conn) linger() {
 	c.dropInput()
 	c.lingering = true
 	c.extend(lingerTime)
-	c.await(Readable)
+	c.await(input)
+	if c.full && c.lingering { // else it is closed: the poller was full
+		c.queue()
+	}
 }
 
+// discard reads once, as receive does.
 func (c *conn) discard() {
 	n, err := read(c.fd, c.loop.input)
-	if n == 0 && err != unix.EAGAIN {
+	switch {
+	case n == len(c.loop.input) || n > 0 && c.closing:
+		c.queue()
+	case n == 0 && err != unix.EAGAIN:
 		c.close()
+	default:
+		c.full = false
 	}
 }
 

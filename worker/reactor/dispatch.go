@@ -40,8 +40,8 @@ func (l *Loop) patience() time.Duration {
 // stale: its connection was closed after the kernel had noted the event.
 func (l *Loop) dispatch(ready []Token) {
 	for _, token := range ready {
-		if c := l.registry.conn(token); c != nil {
-			c.dispatch()
+		if c := l.registry.conn(token &^ Ended); c != nil {
+			c.dispatch(token&Ended != 0)
 		}
 	}
 }

@@ -20,8 +20,9 @@ type epoll struct {
 	raw   [eventsPerTurnMax]unix.EpollEvent
 }
 
-// wakerToken is the waker's registration; no loop uses it, see TokenMax.
-const wakerToken = TokenMax + 1
+// wakerToken is the waker's registration; no loop uses it, and no connection has it
+// when it has Ended.
+const wakerToken = ^Token(0)
 
 // newEpoll makes an epoll. shares: the loop is not the one that serves, see sleeper.
 func newEpoll(shares bool) (*epoll, error) {
@@ -68,6 +69,9 @@ func (p *epoll) Wait(ready []Token, timeout time.Duration) (int, error) {
 		if token == wakerToken {
 			p.notice()
 			continue
+		}
+		if p.raw[i].Events&unix.EPOLLRDHUP != 0 {
+			token |= Ended
 		}
 		ready[count] = token
 		count++
@@ -127,7 +131,7 @@ func epollEvent(token Token, interest Interest) *unix.EpollEvent {
 		event.Events |= unix.EPOLLEXCLUSIVE
 	}
 	if interest&Edge != 0 {
-		event.Events |= unix.EPOLLET
+		event.Events |= unix.EPOLLET | unix.EPOLLRDHUP // for a bell it means nothing
 	}
 	return &event
 }

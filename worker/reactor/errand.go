@@ -112,7 +112,7 @@ func (l *Loop) welcome(token Token, r Result) {
 	}
 	c.enter(r.Next, len(r.Rest)+1)
 	c.keep(r.Rest)
-	c.more, c.full = len(r.Rest) > 0 && r.Next != Close, true
+	c.more, c.full = len(r.Rest) > 0 && r.Next != Close, c.full || r.Next == Close
 	if c.send(r.Answer) {
 		c.settle()
 	}

@@ -18,20 +18,21 @@ const (
 	outputKeptMax = 256 << 10
 )
 
-// receive reads once and lets the handler work on it. More input makes the
-// level-triggered poller say so in the next turn. It returns false when there
-// was nothing to read, not even an end.
+// receive reads once and lets the handler work on it. It notes whether there may be
+// more, for the next turn. It returns false when there was nothing to read, not even an
+// end.
 func (c *conn) receive() bool {
 	room := c.room()
 	n, err := read(c.fd, room)
 	switch {
 	case n > 0:
-		c.full = n == len(room)
+		c.full = n == len(room) || c.closing // a short read is all there was (epoll(7))
 		c.execute(c.received(room, n))
 	case err == nil:
-		c.ended = true
+		c.ended, c.full = true, false
 		c.settle()
 	case err == unix.EAGAIN:
+		c.full = false
 		return false
 	default: // ECONNRESET, ETIMEDOUT: nobody is there to answer
 		c.close()

@@ -258,3 +258,48 @@ func TestResetWhileAnswersWait(t *testing.T) {
 	c.close()
 	r.until("the connection is forgotten", func() bool { return r.connections == 0 })
 }
+
+// What arrives at once is reported once, and all of it must be found: a message and the
+// end, more than one read takes, an end while the connection waits for something else.
+func TestArrivalsAreReportedOnce(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3*readMax) + "\n"
+	for _, test := range []struct {
+		name, sent, want string
+		end              bool
+	}{
+		{name: "message and end", sent: "a\n", want: "a\n", end: true},
+		{name: "nothing but an end", end: true},
+		{name: "half a message and an end", sent: "a\nb", want: "a\n", end: true},
+		{name: "more than one read takes", sent: long + "a\n", want: long + "a\n"},
+		{name: "more than one read takes, and an end", sent: long + "a\n", want: long + "a\n", end: true},
+		{name: "more than a turn answers, and an end", sent: strings.Repeat("a\n", messagesPerTurnMax+1), want: strings.Repeat("a\n", messagesPerTurnMax+1), end: true},
+		{name: "last message, and more that nobody wants", sent: "close\n" + long, want: "bye\n", end: true},
+		{name: "an answer that waits, and an end", sent: "big 1000000\na\n", want: big(1000000) + "a\n", end: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, Config{MaxInput: 4 * readMax})
+			c := r.connect()
+			c.write("first\n")
+			c.expect("first\n") // from here on the poller knows it
+			rest := []byte(test.sent)
+			for len(rest) > 0 { // without a turn, as long as it fits
+				n := c.offer(rest)
+				if rest = rest[n:]; n == 0 {
+					r.turn()
+				}
+			}
+			if test.end {
+				c.closeWrite()
+			}
+			if test.want != "" {
+				c.expect(test.want)
+			}
+			if test.end {
+				c.expectEnd()
+				r.until("the connection is forgotten", func() bool { return r.connections == 0 })
+			}
+		})
+	}
+}

@@ -7,9 +7,12 @@ import "time"
 // why that makes an event for a closed connection harmless.
 type Token uint64
 
-// TokenMax is the highest token that a loop uses; a poller may use those
-// above for itself.
+// TokenMax is the highest token that a loop uses.
 const TokenMax = Token(1<<63 - 1)
+
+// Ended is set in a token that Wait hands back for an Edge registration whose peer will
+// send no more: there is an end to be read behind what there is.
+const Ended = TokenMax + 1
 
 // Interest says what a registration waits for.
 type Interest uint8
@@ -24,8 +27,9 @@ const (
 	// interface cannot do that ignore it.
 	Exclusive
 	// Edge, beside Readable, reports each arrival once instead of for as long as
-	// something is there: for what nobody reads away, because others have to hear
-	// of it, too.
+	// something is there: for who reads all there is, which saves the kernel a look
+	// at each connection that was ready the last time, and for what nobody reads away,
+	// because others have to hear of it, too.
 	Edge
 )
 
@@ -35,7 +39,8 @@ const (
 // it was registered for, every Wait says so. A loop that leaves something unread
 // for the next turn loses nothing. What arrives at an Edge registration is
 // reported by one Wait, together with whatever else has arrived there since; what
-// was there when it was added counts as an arrival.
+// was there when it was added or modified counts as an arrival. A peer's end of the
+// stream is an arrival, too, and shows in the token (Ended).
 //
 // Add, Modify, Remove, Wait and Close belong to the loop's goroutine; Wake may
 // be called by any goroutine, also while Wait blocks, but not after Close.
@@ -48,8 +53,8 @@ const (
 // descriptor alive, and nobody could remove it any more (epoll(7), Q6).
 //
 // Wait blocks until a registration is ready, Wake was called, or timeout has
-// passed, and fills ready with the tokens, each at most once. It does not say
-// what for: what a connection waits for follows from its state, and a hang-up
+// passed, and fills ready with the tokens, each at most once. But for Ended it does not
+// say what for: what a connection waits for follows from its state, and a hang-up
 // or an error, which are reported whatever the interest was, show in the next
 // read or write. Wait rounds timeout up: one that ended just before a deadline
 // would spin until the deadline is there. An interrupted wait is a Wait without

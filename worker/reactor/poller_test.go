@@ -36,6 +36,7 @@ func TestPollers(t *testing.T) {
 			{"wake from many goroutines", pollerWakesForMany},
 			{"token", pollerKeepsTokens},
 			{"edge", pollerReportsEdges},
+			{"end", pollerReportsEnds},
 		} {
 			t.Run(poller.name+"/"+test.name, func(t *testing.T) {
 				t.Parallel()
@@ -221,6 +222,19 @@ func pollerReportsEdges(t *testing.T, p Poller) {
 	must(t, p.Remove(ours))
 	send(t, theirs)
 	expectReady(t, p)
+}
+
+func pollerReportsEnds(t *testing.T, p Poller) {
+	ours, theirs := socketPair(t)
+	must(t, p.Add(ours, 7, Readable|Edge))
+	send(t, theirs)
+	must(t, unix.Shutdown(theirs, unix.SHUT_WR))
+	expectReady(t, p, 7|Ended) // behind what can be read
+	expectReady(t, p)
+	must(t, p.Modify(ours, 8, Writable))
+	expectReady(t, p, 8) // ends are no matter here
+	must(t, p.Modify(ours, 9, Readable|Edge))
+	expectReady(t, p, 9|Ended)
 }
 
 // expectReady looks at what is ready without waiting.
