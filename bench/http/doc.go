@@ -22,7 +22,8 @@
 // with what master and worker share counted once), while 12,000 connections wait that
 // have had an answer. It is compared with the same server after as many connections
 // that were closed again, and, in a column of its own, with the fresh server: a
-// program with a garbage collector keeps what it had and uses it for the next ones.
+// program with a garbage collector keeps what it had and uses it for the next ones. The
+// larger of the two is judged.
 //
 // What prefork must keep is judged by the medians: the exit code is 1 when it costs
 // more.

@@ -80,8 +80,8 @@ func TestLimits(t *testing.T) {
 		"by pairs":              {mode: keepAlive, rows: []row{madeUp("prefork", 9.9, 9.9, 9.9), nginx}, want: "0.990"},
 		"short, at the limit":   {mode: short, rows: []row{madeUp("prefork", 10, 20, 10), nginx}},
 		"short, above":          {mode: short, rows: []row{madeUp("prefork", 11, 22, 11), nginx}, want: "short: CPU to that of nginx 1.100, limit 1.00"},
-		"idle, at the limit":    {mode: idle, rows: []row{madeUp("prefork", 256)}},
-		"idle, above":           {mode: idle, rows: []row{madeUp("prefork", 257), nginx}, want: "idle: bytes for a connection 257, limit 256"},
+		"idle, at the limit":    {mode: idle, rows: []row{madeUp("prefork", 128)}}, // and 256 for the first ones
+		"idle, above":           {mode: idle, rows: []row{madeUp("prefork", 129), nginx}, want: "idle: bytes for a connection 258, limit 256"},
 		"no figures":            {mode: idle, rows: []row{absent("prefork", "did not start")}, want: "did not start"},
 		"no figures any more":   {mode: short, rows: []row{failed, nginx}, want: "did not start again"},
 		"nothing to compare":    {mode: short, rows: []row{madeUp("prefork", 99), absent("nginx", "not installed")}},

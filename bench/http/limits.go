@@ -34,7 +34,7 @@ func (s section) limit(ours row) chart.Limit {
 	case ours.skipped != "":
 		l.What, l.Got, l.Most = "figures of prefork", oneLine(ours.skipped), "all"
 	case s.mode == idle:
-		got := ours.middle(value)
+		got := max(ours.middle(value), ours.middle(first)) // who keeps what it had is judged by the first ones
 		l.What, l.Got, l.Most, l.Holds = "bytes for a connection", number(got, 0), fmt.Sprint(idleMax), got <= idleMax
 	case len(nginx.samples) == 0:
 		// What cannot be compared is no breach, and is said.
