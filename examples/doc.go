@@ -1,7 +1,8 @@
 // Package examples is small real workers in several languages, and the tests that
-// start each of them. There is no Go code here to use; read
+// start each of them. Read
 //
-//	python/   sync, threads, coroutines: the standard library only
-//	node/     http, listen({fd: 3})
-//	sh/       the smallest worker: a shell script that answers
+//	selfhosted/   a Go server that is its own master
+//	python/       sync, threads, coroutines: the standard library only
+//	node/         http, listen({fd: 3})
+//	sh/           the smallest worker: a shell script that answers
 package examples

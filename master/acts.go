@@ -204,6 +204,10 @@ func (m *master) loadConfig(a supervise.LoadConfig) []supervise.Event {
 		return []supervise.Event{supervise.ConfigRefused{Caller: a.Caller, Reason: err.Error()}}
 	}
 	m.journal.setLevel(cfg.LogLevel)
+	m.newer.Store(false)
+	if len(cfg.Command) == 0 {
+		m.tellNewer()
+	}
 	return []supervise.Event{supervise.ConfigLoaded{Caller: a.Caller, Target: m.keepConfig(cfg)}}
 }
 

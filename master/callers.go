@@ -66,8 +66,13 @@ func (m *master) Do(ctx context.Context, cmd control.Command) (control.Answer, e
 	m.post(ev)
 	select {
 	case a := <-reply:
-		if cmd.Verb == control.Reopen {
+		switch cmd.Verb {
+		case control.Reopen:
 			return m.reopened(ctx, a)
+		case control.Reload:
+			if a.Result == control.ResultOK && m.newer.Load() {
+				a.Note = newerOnDisk
+			}
 		}
 		return a, nil
 	case <-ctx.Done():

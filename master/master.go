@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ import (
 	"prefork/master/supervise"
 )
 
-// Options is what a master is started with. Every field but Reopen and Banner
+// Options is what a master is started with. Every field but Reopen, Banner and App
 // is required.
 type Options struct {
 	Config config.Config                 // valid
@@ -34,6 +35,8 @@ type Options struct {
 	// Program is the built-in worker's argument vector, beginning with
 	// process.Self.
 	Program []string
+	// App is what people call what such a worker does; empty: as the configuration does.
+	App     string
 	Environ []string // the master's own environment; workers get what is theirs of it
 	Version string
 }
@@ -79,6 +82,7 @@ type master struct {
 	journal    journal
 	callers    callers
 	reopening  atomic.Pointer[Reopening] // the last one that began; nil: none yet
+	newer      atomic.Bool               // the last reload started other code than stands on disk
 	outputs    outputs
 	goroutines sync.WaitGroup
 	ended      chan struct{} // closed when the loop has ended
@@ -287,16 +291,16 @@ func (m *master) serving() Serving {
 	cfg := m.opts.Config
 	return Serving{
 		Name: cfg.Name, PID: os.Getpid(), Addresses: m.sockets.addresses(),
-		Workers: m.machineStatus().Slots, Program: programName(cfg), Control: m.control,
+		Workers: m.machineStatus().Slots, Program: m.programName(cfg), Control: m.control,
 	}
 }
 
 // programName is what people call the workers' program.
-func programName(cfg config.Config) string {
+func (m *master) programName(cfg config.Config) string {
 	if len(cfg.Command) > 0 {
 		return strings.Join(cfg.Command, " ")
 	}
-	return cfg.App
+	return cmp.Or(m.opts.App, cfg.App)
 }
 
 // writePIDFile writes the file at once under its name: it is information only,

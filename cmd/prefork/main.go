@@ -1,7 +1,10 @@
+// Command prefork is package cli with the built-in apps.
 package main
 
-import "os"
+import (
+	"os"
 
-func main() {
-	os.Exit(run(os.Args, environment{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
-}
+	"prefork/cmd/cli"
+)
+
+func main() { os.Exit(cli.Main(nil)) }

@@ -120,8 +120,8 @@ func leftDescriptors(before map[int]string) []string {
 // leftFiles names what is in the temporary folder besides what Main put there.
 func (r *testRun) leftFiles() []string {
 	own := map[string]bool{r.dir: true, r.dir + "/coverage": true}
-	for _, name := range built {
-		own[filepath.Join(r.dir, name)] = true
+	for b := range r.builds { // all tests have ended
+		own[filepath.Join(r.dir, b.name)] = true
 	}
 	var problems []string
 	err := filepath.WalkDir(r.dir, func(path string, entry fs.DirEntry, err error) error {

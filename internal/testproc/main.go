@@ -29,11 +29,10 @@ type testRun struct {
 	before   map[int]string // the descriptors that were open before the tests
 
 	mu        sync.Mutex
-	used      map[string]bool // names of commands
-	processes int             // how many were started, to number their marks
+	used      map[string]bool                  // names of commands
+	processes int                              // how many were started, to number their marks
+	builds    map[build]func() (string, error) // each builds its program once
 
-	binary func() (string, error) // builds prefork once
-	trial  func() (string, error) // and with the app trial
 	forker *forker
 }
 
@@ -74,9 +73,7 @@ func begin(commands []Command) (*testRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &testRun{dir: dir, commands: commands, used: map[string]bool{}, forker: newForker()}
-	run.binary = sync.OnceValues(func() (string, error) { return run.build(binaryName) })
-	run.trial = sync.OnceValues(func() (string, error) { return run.build(trialName, "-tags=trial") })
+	run := &testRun{dir: dir, commands: commands, used: map[string]bool{}, builds: map[build]func() (string, error){}, forker: newForker()}
 	if run.mark, err = newMark(); err != nil {
 		return nil, err
 	}

@@ -39,14 +39,19 @@ type Master struct {
 // killed master leaves is ended without complaint.
 func Prefork(t testing.TB, args ...string) *Master {
 	t.Helper()
-	cmd, control := preforkRun(t, Binary(t), freePort(args))
-	return adopt(t, Start(t, cmd), control)
+	return PreforkOf(t, Binary(t), args...)
 }
 
 // PreforkTrial is Prefork with the binary that [Trial] builds.
 func PreforkTrial(t testing.TB, args ...string) *Master {
 	t.Helper()
-	cmd, control := preforkRun(t, Trial(t), freePort(args))
+	return PreforkOf(t, Trial(t), args...)
+}
+
+// PreforkOf is Prefork for a program that is its own master.
+func PreforkOf(t testing.TB, binary string, args ...string) *Master {
+	t.Helper()
+	cmd, control := preforkRun(t, binary, freePort(args))
 	return adopt(t, Start(t, cmd), control)
 }
 

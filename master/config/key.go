@@ -28,6 +28,8 @@ type Key struct {
 	Fixed bool
 	// FileOnly keys have no flag and no variable.
 	FileOnly bool
+	// BuiltIn keys choose a built-in app: see Sources.OwnProgram.
+	BuiltIn bool
 
 	example string // how a value looks in a file when there is none by default
 	set     func(*Config, []string) error
@@ -49,9 +51,9 @@ var keys = []Key{
 	{Name: "listen", Kind: List, set: setListen, words: wordsOfListen},
 	key("workers", Count, func(c *Config) *int { return &c.Workers }, ParseWorkers, formatWorkers),
 	{Name: "command", Kind: List, FileOnly: true, example: `["python3", "app.py"]`, set: setCommand, words: wordsOfCommand},
-	text("app", func(c *Config) *string { return &c.App }),
-	text("engine", func(c *Config) *string { return &c.Engine }),
-	text("root", func(c *Config) *string { return &c.Root }),
+	builtIn(text("app", func(c *Config) *string { return &c.App })),
+	builtIn(text("engine", func(c *Config) *string { return &c.Engine })),
+	builtIn(text("root", func(c *Config) *string { return &c.Root })),
 	text("queue", func(c *Config) *string { return &c.Queue }),
 	key("helpers", Count, func(c *Config) *int { return &c.Helpers }, ParseHelpers, strconv.Itoa),
 	key("sibling-fds", Switch, func(c *Config) *bool { return &c.SiblingFDs }, parseSwitch, strconv.FormatBool),
@@ -109,6 +111,11 @@ func timeout(name string, field func(*Config) *time.Duration) Key {
 
 func fixed(k Key) Key {
 	k.Fixed = true
+	return k
+}
+
+func builtIn(k Key) Key {
+	k.BuiltIn = true
 	return k
 }
 

@@ -15,6 +15,9 @@ type Sources struct {
 	Environ []string // of this process; PREFORK_* is read
 	Flags   []Given
 	Command []string // what follows "--"; empty: nothing does
+	// OwnProgram says that without a COMMAND the workers are the program that asks,
+	// so that there is no built-in app to choose.
+	OwnProgram bool
 }
 
 // File is a configuration file that somebody has read.
@@ -31,8 +34,9 @@ type Given struct {
 
 // Resolved is a configuration that knows where its values came from.
 type Resolved struct {
-	Config  Config
-	origins origins
+	Config     Config
+	origins    origins
+	ownProgram bool
 }
 
 // origins has the place of each key that is not as by default, and under
@@ -100,9 +104,22 @@ func Resolve(s Sources) (Resolved, error) {
 	}
 	r.apply(readEnviron(s.Environ))
 	r.apply(readFlags(s.Flags, s.Command))
+	if s.OwnProgram {
+		r.refuseBuiltIn()
+	}
 	r.chooseEngine()
 	r.validate()
-	return Resolved{Config: r.config, origins: r.origins}, r.err()
+	return Resolved{Config: r.config, origins: r.origins, ownProgram: s.OwnProgram}, r.err()
+}
+
+// refuseBuiltIn refuses what would choose a built-in app, where there is none.
+func (r *resolution) refuseBuiltIn() {
+	for _, k := range keys {
+		if _, set := r.origins[k.Name]; set && k.BuiltIn {
+			r.find(&Problem{Key: k.Name, Value: last(k.Words(r.config)), Text: "this program is its own app and has no other: leave it out"})
+			r.broken[k.Name] = true
+		}
+	}
 }
 
 func (r *resolution) apply(l layer) {

@@ -16,6 +16,7 @@ func (r Resolved) TOML() string {
 	var b strings.Builder
 	for _, k := range keys {
 		switch {
+		case k.BuiltIn && r.ownProgram:
 		case k.Kind == Table && len(r.Config.Environment) > 0:
 			r.writeEnvironment(&b, k)
 		case k.Name == "app" && len(r.Config.Command) > 0:

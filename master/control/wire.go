@@ -7,11 +7,12 @@ import "time"
 
 // Answer is the outcome of a command, and the body of every error.
 type Answer struct {
-	Result     string  `json:"result"`     // one of the Result constants
-	Error      string  `json:"error"`      // why, and what to do; empty when the result is ok
-	Seconds    float64 `json:"seconds"`    // how long it took
-	Generation uint64  `json:"generation"` // that serves now
-	Workers    int     `json:"workers"`    // that are wanted now
+	Result     string  `json:"result"`         // one of the Result constants
+	Error      string  `json:"error"`          // why, and what to do; empty when the result is ok
+	Seconds    float64 `json:"seconds"`        // how long it took
+	Generation uint64  `json:"generation"`     // that serves now
+	Workers    int     `json:"workers"`        // that are wanted now
+	Note       string  `json:"note,omitempty"` // what the operator may not expect, though it went well
 }
 
 // The results of an Answer. In brackets the status of the HTTP response.

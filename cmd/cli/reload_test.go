@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"prefork/bench/load"
+	"prefork/bench/load/loadtest"
+	"prefork/internal/testproc"
+)
+
+// TestReloadUnderLoadLosesNothing is guarantee G1 for new connections.
+func TestReloadUnderLoadLosesNothing(t *testing.T) {
+	const (
+		reloads = 5
+		workers = 4
+		rate    = 2000
+	)
+	m, st := ready(t, "--workers", "4")
+	before := pids(st)
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: rate, Duration: 10 * time.Second})
+	for n := 1; n <= reloads; n++ {
+		// Each reload meets a load that is under way.
+		if err := g.Await(context.Background(), n*rate); err != nil {
+			t.Fatalf("before reload %d: %v", n, err)
+		}
+		m.Signal(t, syscall.SIGHUP)
+		want := uint64(n + 1)
+		m.AwaitStatus(t, "the next generation", func(s testproc.Status) bool {
+			if got := testproc.Listeners(t, port(t, st)); got != workers {
+				t.Errorf("reload %d: %d listening sockets on the port, want %d", n, got, workers)
+			}
+			return s.Generation == want && s.State == "serving" && len(s.Ready()) == workers
+		})
+	}
+	r := loadtest.Finish(t, g)
+	t.Logf("%d scheduled, %d answered, %d lost, p99 %v", r.Scheduled, r.Answered, r.Lost(), r.Latency.P99)
+	for slot, pid := range pids(m.Status(t)) {
+		if pid == before[slot] {
+			t.Errorf("slot %d is still served by pid %d", slot, pid)
+		}
+	}
+	if len(r.ByGeneration) < 2 { // on a slow machine the load can end before the last reload
+		t.Errorf("answers came from %d generations: the reloads met no load: %v", len(r.ByGeneration), r.ByGeneration)
+	}
+}
+
+// TestReloadsThatOvertakeADrainLoseNothing: two processes in a slot are the
+// limit, and the third waits for the first, which still has half a request.
+func TestReloadsThatOvertakeADrainLoseNothing(t *testing.T) {
+	m, st := ready(t, "--workers", "1", "--header-timeout", "60s")
+	c := halfRead(t, m, addr(st), 1)[0]
+	if r := m.Run(t, "reload"); r.Code != 0 {
+		t.Fatalf("reload: %v", r)
+	}
+	m.Signal(t, syscall.SIGHUP)
+	m.AwaitLine(t, "still drains")
+	fmt.Fprint(c, "lf: y\r\n\r\n")
+	if a := readAll(t, c); !strings.Contains(a, "generation 1 ") {
+		t.Errorf("the request that the first generation had half read got %q", a)
+	}
+	m.AwaitStatus(t, "the third generation", func(s testproc.Status) bool {
+		return s.Generation == 3 && len(s.Workers) == 1
+	})
+}
+
+func TestReloadCommandWaitsForTheNewGeneration(t *testing.T) {
+	m, st := ready(t, "--workers", "2")
+	r := m.Run(t, "reload", "--timeout", "20s")
+	if r.Code != 0 || r.Stderr != "" {
+		t.Fatalf("reload: %v", r)
+	}
+	after := m.Status(t)
+	if after.Generation != st.Generation+1 || len(after.Ready()) != 2 || after.LastReload.Result != "ok" {
+		t.Errorf("after reload: generation %d, %d ready, last reload %+v", after.Generation, len(after.Ready()), after.LastReload)
+	}
+}
+
+func TestRollingReloadUnderLoadLosesNothing(t *testing.T) {
+	m, st := ready(t, "--workers", "4", "--surge", "1")
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 500, Duration: 3 * time.Second})
+	if err := g.Await(context.Background(), 200); err != nil {
+		t.Fatal(err)
+	}
+	if r := m.Run(t, "reload"); r.Code != 0 {
+		t.Errorf("reload: %v", r)
+	}
+	loadtest.Finish(t, g)
+	if got := m.Status(t).Generation; got != 2 {
+		t.Errorf("generation %d, want 2", got)
+	}
+}
+
+func TestScaleUpAndDown(t *testing.T) {
+	m, st := ready(t, "--workers", "2")
+	for _, step := range []struct {
+		args    []string
+		workers int
+	}{
+		{[]string{"+2"}, 4}, {[]string{"-1"}, 3}, {[]string{"1"}, 1}, {[]string{"3"}, 3},
+	} {
+		if r := m.Run(t, "scale", step.args...); r.Code != 0 {
+			t.Fatalf("scale %v: %v", step.args, r)
+		}
+		m.AwaitStatus(t, "so many workers and sockets", func(s testproc.Status) bool {
+			return len(s.Ready()) == step.workers && len(s.Workers) == step.workers &&
+				testproc.Listeners(t, port(t, st)) == step.workers
+		})
+	}
+	m.Signal(t, syscall.SIGTTIN)
+	m.AwaitStatus(t, "one worker more", func(s testproc.Status) bool { return len(s.Ready()) == 4 })
+	m.Signal(t, syscall.SIGTTOU)
+	m.AwaitStatus(t, "one worker less", func(s testproc.Status) bool { return len(s.Workers) == 3 })
+	oneLine(t, m.Run(t, "scale", "0"), 2, "workers", "0", "stop")
+	oneLine(t, m.Run(t, "scale", "-5"), 2, "workers", "-2")
+	oneLine(t, m.Run(t, "scale", "2000"), 2, "2000", "1024")
+}
