@@ -79,8 +79,9 @@
 //
 // # Helping
 //
-// Workers of our own (Target.Own) watch each other's slots, so that an idle one
-// takes what a busy, stopped or dead one does not. Each slot of those that are
+// Workers of our own watch each other's slots, so that an idle one takes what a busy,
+// stopped or dead one does not. The built-in ones are our own (Target.Own), and so is
+// any program that says hello, from then on. Each slot of those that are
 // wanted is watched by Target.Helpers of its siblings: those before it in the ring
 // of slots, whoever is in them. The kernel asks first who came first, so the order
 // in which sockets come into the loops is what is decided here.

@@ -145,6 +145,10 @@ type (
 	// say when it is ready.
 	WorkerSpoke struct{ ID WorkerID }
 
+	// WorkerSaidHello says that a worker of any program speaks the master's own
+	// protocol.
+	WorkerSaidHello struct{ ID WorkerID }
+
 	// WorkerAskedForTime says that a worker that starts or drains wants so much
 	// time from now (sd_notify(3), EXTEND_TIMEOUT_USEC).
 	WorkerAskedForTime struct {
@@ -250,6 +254,7 @@ func (WorkerSaidLeaving) event()   {}
 func (WorkerSaidLeft) event()      {}
 func (WorkerMisbehaved) event()    {}
 func (WorkerSpoke) event()         {}
+func (WorkerSaidHello) event()     {}
 func (WorkerAskedForTime) event()  {}
 func (WorkerGaveUp) event()        {}
 func (WorkerExited) event()        {}

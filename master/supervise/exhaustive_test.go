@@ -22,6 +22,7 @@ func TestExhaustive(t *testing.T) {
 		{"all or nothing", "slots=2", "everybody ready\nwait 5s", 6},
 		{"rolling", "slots=2 surge=1", "everybody ready\nwait 5s", 6},
 		{"helping", "slots=3 own=yes helpers=1", "everybody ready\nwait 5s\nhelping slow", 5},
+		{"saying hello", "slots=2 ready=1s helpers=1", "helping slow", 6},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +86,7 @@ func (x *explorer) take(n *node, events []Event) bool {
 		}
 		done += len(actions)
 		switch ev.(type) {
-		case WorkerSaidListening, WorkerSaidWatched: // remembered, which is a difference
+		case WorkerSaidHello, WorkerSaidListening, WorkerSaidWatched: // remembered, which is a difference
 			done++
 		}
 	}
@@ -151,9 +152,19 @@ var alphabet = []letter{
 	func(n *node) []Event { // somebody wants the last one to be recycled
 		return about(n.last(Ready), func(id WorkerID) Event { return RecycleRequested{ID: id, Reason: "old"} })
 	},
+	func(n *node) []Event { // the first of any program says hello
+		for _, s := range n.m.Slots {
+			for _, w := range s.workers() {
+				if !w.Own && n.m.Target.Helpers > 0 && w.State >= Starting && w.State <= Ready {
+					return []Event{WorkerSaidHello{ID: w.ID}}
+				}
+			}
+		}
+		return nil
+	},
 	func(n *node) []Event { // the first who serves and does not listen does
 		for _, s := range n.m.Slots {
-			if w := s.Serving; w != nil && w.State == Ready && !w.Listens && n.m.Target.Own {
+			if w := s.Serving; w != nil && w.State == Ready && !w.Listens && w.Own {
 				return []Event{WorkerSaidListening{ID: w.ID}}
 			}
 		}

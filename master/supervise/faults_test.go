@@ -57,6 +57,8 @@ const (
 	listensLate
 	listensWhileLeaving
 	listensAgain
+	greetsLate
+	keepsSilent
 	neverWatches
 	watchesTwice
 	watchesWhatHasClosed
@@ -120,6 +122,8 @@ var faultNames = [faultsMax]string{
 	listensLate:            "listens so late that siblings have not waited",
 	listensWhileLeaving:    "listens when it was told to leave",
 	listensAgain:           "listens again, behind the siblings who watch it",
+	greetsLate:             "says hello after it had counted as ready",
+	keepsSilent:            "does not say hello, as its siblings do",
 	neverWatches:           "does not answer when asked to watch",
 	watchesTwice:           "answers twice when asked to watch",
 	watchesWhatHasClosed:   "watches a slot that has closed meanwhile",

@@ -1,7 +1,7 @@
 package supervise
 
-// What only programs say that do not speak the master's own protocol: they talk
-// by sd_notify(3), or not at all.
+// What only programs say that are not known to speak the master's own protocol: they
+// talk by sd_notify(3), or not at all, or turn out to speak it.
 
 // extensionsMax bounds what a worker may ask for: so many times the timeout of
 // its state, from its beginning. A program that asks for ever would otherwise
@@ -13,6 +13,15 @@ const extensionsMax = 10
 func (m *Machine) workerSpoke(ev WorkerSpoke) {
 	if _, w := m.find(ev.ID); w != nil && w.State == Starting {
 		w.ReadyDue = 0
+	}
+}
+
+// workerSaidHello makes a worker one of our own that was not expected to be one.
+// Its word is waited for, and it may be told to watch. One that says it late, when
+// it had counted as ready because it lived, is from then on.
+func (m *Machine) workerSaidHello(ev WorkerSaidHello) {
+	if _, w := m.find(ev.ID); w != nil && w.State >= Starting && w.State <= Ready {
+		w.Own, w.ReadyDue = true, 0
 	}
 }
 

@@ -95,10 +95,10 @@ func (m *Machine) ring() int { return min(m.Wanted, len(m.Slots)) }
 
 // helpers is how many siblings a worker should watch.
 func (m *Machine) helpers(w *worker) int {
-	if t := m.targetFor(w); t.Own {
-		return t.Helpers
+	if !w.Own {
+		return 0
 	}
-	return 0
+	return m.targetFor(w).Helpers
 }
 
 // helps tells whether a worker may go on watching a slot. Those outside of the ring
@@ -136,7 +136,8 @@ func (m *Machine) watch(w *worker, i int, owner uint64) {
 }
 
 // listener returns who listens in a slot, 0 for nobody; settled is false while
-// somebody is about to.
+// somebody is about to, and as long as a program serves there that does not speak of
+// listening: it may not bear that others take what it was woken for.
 func (m *Machine) listener(slot int) (incarnation uint64, settled bool) {
 	w := m.Slots[slot].Serving
 	switch {
@@ -144,6 +145,8 @@ func (m *Machine) listener(slot int) (incarnation uint64, settled bool) {
 		return 0, true
 	case w.Listens:
 		return w.ID.Incarnation, true
+	case !w.Own:
+		return 0, false
 	}
 	return 0, m.now-w.Since >= listenGrace
 }

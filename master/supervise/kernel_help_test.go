@@ -5,10 +5,22 @@ import "time"
 // What the fake kernel does about workers that watch each other's sockets, about
 // queues, and about slots that are emptied.
 
+// greet has a worker say that it is one of our own.
+func (k *kernel) greet(t *task) {
+	if !k.alive(t) {
+		return
+	}
+	if _, w := k.m.find(t.id); w != nil && (w.State == Standby || w.State == Ready) {
+		k.saw(greetsLate)
+	}
+	t.own = true
+	k.tell(WorkerSaidHello{ID: t.id})
+}
+
 // listen has a worker of our own say that its sockets are in its loop: soon, too
 // late for the siblings to wait for, or never.
 func (k *kernel) listen(t *task) {
-	if !t.own || t.silent {
+	if !t.own || !t.ready || t.silent {
 		return
 	}
 	soon := k.between(0, 5*time.Millisecond)

@@ -32,6 +32,7 @@ type kernel struct {
 
 	recovered int // 1: the service had to recover, and has
 
+	greeting   map[uint64]bool // revisions whose program says hello
 	tasks      map[WorkerID]*task
 	dead       []WorkerID // who may still be heard of
 	revision   uint64
@@ -63,6 +64,7 @@ type task struct {
 	neverReady   bool
 	talksAtDeath bool // says ready after SIGKILL
 	own          bool // speaks the master's protocol, and watches others
+	greets       bool // is own as soon as it has said hello
 	silent       bool // says neither Listening nor Watched
 }
 
@@ -90,7 +92,7 @@ func (p *plans) Pop() any {
 func newKernel(seed uint64) *kernel {
 	k := &kernel{
 		random: rand.New(rand.NewPCG(seed, 0)), now: epoch, hostile: true,
-		witness: newWitness(), tasks: map[WorkerID]*task{}, revision: 1,
+		witness: newWitness(), tasks: map[WorkerID]*task{}, greeting: map[uint64]bool{}, revision: 1,
 	}
 	k.trail = trail{target: k.newTarget(), seed: seed}
 	m, err := New(Config{Target: k.trail.target, Seed: seed})
@@ -115,8 +117,11 @@ func (k *kernel) newTarget() Target {
 	if k.random.IntN(3) == 0 {
 		t.ReadyAfter = k.between(100*time.Millisecond, time.Second)
 	}
-	if k.random.IntN(2) == 0 {
+	switch k.random.IntN(4) {
+	case 0, 1:
 		t.Own, t.Helpers = true, k.random.IntN(4)
+	case 2:
+		k.greeting[t.Revision], t.Helpers = true, k.random.IntN(4)
 	}
 	return t
 }
@@ -268,9 +273,9 @@ func (k *kernel) spawn(id WorkerID) {
 	}
 	t := k.tasks[id]
 	_, w := k.m.find(id)
-	t.own = k.m.targetFor(w).Own
-	t.heartless, t.stubborn = !t.own && k.random.IntN(8) == 0, k.one(6)
-	t.silent = t.own && k.one(15)
+	t.own, t.greets = k.m.targetFor(w).Own, k.greeting[w.Revision] && !k.one(8)
+	t.heartless, t.stubborn = !t.own && !t.greets && k.random.IntN(8) == 0, k.one(6)
+	t.silent = (t.own || t.greets) && k.one(15)
 	t.talksAtDeath, t.rare = k.one(3), k.random.IntN(8) == 0
 	k.after(0, func() { k.tell(WorkerSpawned{ID: id, PID: int(id.Incarnation)}) })
 	k.life(t)
@@ -279,6 +284,12 @@ func (k *kernel) spawn(id WorkerID) {
 // life decides how a process gets to be ready, if it does.
 func (k *kernel) life(t *task) {
 	startUp := k.between(10*time.Millisecond, 400*time.Millisecond)
+	if t.greets {
+		if k.one(4) {
+			startUp += k.between(0, 2*time.Second)
+		}
+		k.after(startUp/2, func() { k.greet(t) })
+	}
 	switch {
 	case k.one(12):
 		t.neverReady = true
@@ -349,6 +360,9 @@ func (k *kernel) sayReady(t *task) {
 	}
 	t.ready = true
 	k.tell(WorkerSaidReady{ID: t.id})
+	if t.served { // it had counted as ready
+		k.listen(t)
+	}
 	if k.one(10) && k.alive(t) {
 		k.saw(readyTwice)
 		k.tell(WorkerSaidReady{ID: t.id})
@@ -364,6 +378,9 @@ func (k *kernel) serve(t *task) {
 	k.listen(t)
 	if !t.ready {
 		k.saw(livesUnready)
+	}
+	if _, w := k.m.find(t.id); k.greeting[w.Revision] && !t.greets && k.m.anyHears() {
+		k.saw(keepsSilent)
 	}
 	switch {
 	case k.flapping && k.hostile:

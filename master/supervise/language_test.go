@@ -85,6 +85,7 @@ var verbs = []verb{
 		return WorkerExited{ID: idOf(a[0]), Clean: reason == "exit code 0", Reason: reason, Words: words}
 	}},
 	{"spoke", "WORKER: it will say when it is ready", func(a []string) Event { return WorkerSpoke{ID: idOf(a[0])} }},
+	{"hello", "WORKER: it speaks the master's own protocol", func(a []string) Event { return WorkerSaidHello{ID: idOf(a[0])} }},
 	{"asked", "WORKER DURATION: it wants so much time from now", func(a []string) Event {
 		return WorkerAskedForTime{ID: idOf(a[0]), For: durationOf(a[1])}
 	}},
@@ -183,6 +184,8 @@ func workerEventText(ev Event) string {
 		return line("misbehaved", ev.ID, ev.Reason)
 	case WorkerSpoke:
 		return line("spoke", ev.ID)
+	case WorkerSaidHello:
+		return line("hello", ev.ID)
 	case WorkerAskedForTime:
 		return line("asked", ev.ID, timeoutText(ev.For))
 	case WorkerGaveUp:

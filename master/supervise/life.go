@@ -54,6 +54,7 @@ func (m *Machine) launch(s *slot, w *worker) {
 		m.kill(s.leaver(), "a third incarnation is wanted in its slot")
 	}
 	t := m.targetFor(w)
+	w.Own = t.Own
 	m.become(w, Starting, t.StartTimeout, Note{Level: Debug})
 	if t.ReadyAfter > 0 {
 		w.ReadyDue = m.now + t.ReadyAfter
@@ -171,7 +172,7 @@ func (m *Machine) tooLate(w *worker) string {
 	if asked := w.Deadline - w.Since - t.StartTimeout; asked > 0 {
 		reason += fmt.Sprintf(" and the %v more that it asked for", asked.Round(time.Millisecond))
 	}
-	if t.NeverReady != "" {
+	if t.NeverReady != "" && !w.Own {
 		reason += ": " + t.NeverReady
 	}
 	return reason

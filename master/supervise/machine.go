@@ -155,6 +155,8 @@ func (m *Machine) handle(ev Event) {
 		m.workerMisbehaved(ev)
 	case WorkerSpoke:
 		m.workerSpoke(ev)
+	case WorkerSaidHello:
+		m.workerSaidHello(ev)
 	case WorkerAskedForTime:
 		m.workerAskedForTime(ev)
 	case WorkerGaveUp:

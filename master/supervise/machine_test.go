@@ -53,6 +53,12 @@ var workerRows = []row{
 			w.ReadyDue = s.now + 1
 		}
 	}},
+	{event: "hello WORKER"},
+	{event: "hello WORKER", when: "of a kind that is ready when it lives", arm: func(s *story, w *worker) {
+		if w.State == Starting {
+			w.ReadyDue = s.now + 1
+		}
+	}},
 	{event: "asked WORKER 60s"},
 	{event: "asked WORKER 1ms"},
 	{event: "gave-up WORKER WATCHDOG=trigger"},

@@ -73,6 +73,6 @@ func (m *Machine) ringBell() {
 // anyHears tells whether a worker of our own serves.
 func (m *Machine) anyHears() bool {
 	return slices.ContainsFunc(m.Slots, func(s *slot) bool {
-		return s.Serving != nil && s.Serving.State == Ready && m.targetFor(s.Serving).Own
+		return s.Serving != nil && s.Serving.State == Ready && s.Serving.Own
 	})
 }

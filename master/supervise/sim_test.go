@@ -282,7 +282,7 @@ func (k *kernel) checkRecovered() {
 		}
 	}
 	helpers := 0
-	if m.Target.Own {
+	if m.Target.Own || k.greeting[m.Target.Revision] {
 		helpers = m.Target.Helpers
 	}
 	if err := k.witness.help.checkRing(k.witness, len(m.Slots), helpers); err != nil && k.problem == nil {

@@ -76,7 +76,7 @@ type Target struct {
 	HangTimeout  time.Duration `json:"hang_timeout"`  // heartbeat standing still
 
 	// Own says that the workers are our own: they hear the bell, and may be told
-	// to watch.
+	// to watch. Others are from when they say hello.
 	Own bool `json:"own"`
 	// Helpers is how many siblings watch each slot's sockets, 0 to HelpersMax;
 	// workers that are not our own cannot be told to.
@@ -133,6 +133,7 @@ type worker struct {
 	Unwell     bool     `json:"unwell"`
 	Stuck      bool     `json:"stuck"`   // outlived SIGKILL for killTimeout
 	Crowded    bool     `json:"crowded"` // waits until another process of its slot has gone
+	Own        bool     `json:"own"`     // it speaks the master's own protocol
 	Recycle    string   `json:"recycle"` // why it is to be replaced; "": it is not
 	Listens    bool     `json:"listens"` // Ready: its own sockets are in its loop
 	Deaf       bool     `json:"deaf"`    // Ready: it broke the protocol, and is asked nothing more

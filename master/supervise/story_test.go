@@ -193,7 +193,7 @@ func (s *story) outcome(a Action) []Event {
 func (s *story) helpOutcome(a Action) []Event {
 	switch a := a.(type) {
 	case Serve:
-		if _, w := s.m.find(a.ID); w != nil && s.m.targetFor(w).Own && s.helping != "slow" {
+		if _, w := s.m.find(a.ID); w != nil && w.Own && s.helping != "slow" {
 			return []Event{WorkerSaidListening{ID: a.ID}}
 		}
 	case Watch:

@@ -140,7 +140,7 @@ func TestLanguage(t *testing.T) {
 		WorkerMisbehaved{ID: id, Reason: "garbage"}, WorkerExited{ID: id, Clean: true, Reason: "exit code 0"},
 		WorkerExited{ID: id, Reason: "exit code 1", Words: "no such module"},
 		HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 5}, {ID: WorkerID{Incarnation: 1}, Value: -6, Rare: true}}}, HeartbeatsSampled{},
-		WorkerSpoke{ID: id}, WorkerAskedForTime{ID: id, For: 5}, WorkerGaveUp{ID: id, Reason: "WATCHDOG=trigger"},
+		WorkerSpoke{ID: id}, WorkerSaidHello{ID: id}, WorkerAskedForTime{ID: id, For: 5}, WorkerGaveUp{ID: id, Reason: "WATCHDOG=trigger"},
 		WorkerSaidListening{ID: id}, WorkerSaidWatched{ID: id, Slot: 3}, SocketsMended{Slot: 1},
 		QueuesSampled{Waiting: []int{0, 2}, Moved: true}, QueuesSampled{},
 		SlotEmptied{Slot: 1, Deadline: epoch + 5*time.Second}, SlotEmptied{Slot: 1, Deadline: epoch + 1, Left: 2},
