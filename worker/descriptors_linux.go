@@ -29,17 +29,22 @@ func takeDescriptor(f *os.File) (fd int, err error) {
 	return fd, nil
 }
 
-// takeDescriptors takes all of them or none. The files are closed in any case.
+// takeDescriptors takes all of them or none, and has them not block: a sibling whose
+// socket was never in a loop may have left it as it was. The files are closed in any
+// case.
 func takeDescriptors(files []*os.File) ([]int, error) {
 	fds := make([]int, 0, len(files))
 	for i, f := range files {
 		fd, err := takeDescriptor(f)
+		if err == nil {
+			fds = append(fds, fd)
+			err = os.NewSyscallError("fcntl O_NONBLOCK", unix.SetNonblock(fd, true))
+		}
 		if err != nil {
 			received{files: files[i+1:]}.closeFiles()
 			closeAll(fds)
 			return nil, err
 		}
-		fds = append(fds, fd)
 	}
 	return fds, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +17,7 @@ const (
 	envListenPID   = "LISTEN_PID"
 	envListenFDs   = "LISTEN_FDS"
 	envListenNames = "LISTEN_FDNAMES"
+	envSiblings    = "PREFORK_SIBLING_FDS" // not sd_listen_fds(3)'s
 
 	firstListener = 3   // SD_LISTEN_FDS_START
 	listenersMax  = 512 // well below the usual limit of 1,024 open files
@@ -31,6 +33,7 @@ type inheritance struct {
 // told about it: they would mislead any child.
 func inherit() (inheritance, error) {
 	defer forgetEnvironment()
+	dropSiblings()
 	conn, err := inheritConn()
 	if err != nil {
 		return inheritance{}, err
@@ -43,8 +46,18 @@ func inherit() (inheritance, error) {
 }
 
 func forgetEnvironment() {
-	for _, name := range []string{ipc.EnvFD, envListenPID, envListenFDs, envListenNames} {
+	for _, name := range []string{ipc.EnvFD, envListenPID, envListenFDs, envListenNames, envSiblings} {
 		_ = os.Unsetenv(name) // fails for names with '=' or NUL only
+	}
+}
+
+// dropSiblings closes the sockets of siblings that a COMMAND is given with
+// sibling-fds: a worker of ours is sent them, as those of its siblings change.
+func dropSiblings() {
+	for _, number := range strings.Split(os.Getenv(envSiblings), ",") {
+		if fd, err := strconv.Atoi(number); err == nil && fd >= firstListener {
+			_ = unix.Close(fd) // it was never used
+		}
 	}
 }
 

@@ -59,6 +59,53 @@ func TestInheritedDescriptorsAreClosedOnExec(t *testing.T) {
 	c.mustDrain(t, "")
 }
 
+// TestSocketsBlockUntilTheyAreServed: a COMMAND's predecessor may be a program that
+// wants them so, and nobody who has several in a loop can.
+func TestSocketsBlockUntilTheyAreServed(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	c := start(t, listener).standby(t, helloSettings)
+	blocks := func() bool { return openFlags(t, c.cmd.Process.Pid, 3)&unix.O_NONBLOCK == 0 }
+	if !blocks() {
+		t.Error("in standby the listening socket does not block any more")
+	}
+	c.send(t, ipc.Serve{})
+	c.mustHear(t, ipc.Listening{})
+	if blocks() {
+		t.Error("the listening socket blocks while it is served")
+	}
+	sibling, _ := mustListen(t)
+	c.watch(t, neighbour, sibling)
+	if flags := openFlags(t, os.Getpid(), int(sibling.Fd())); flags&unix.O_NONBLOCK == 0 {
+		t.Error("a sibling's socket blocks while it is watched")
+	}
+	c.mustDrain(t, "")
+}
+
+// TestDropsSiblingsOfTheEnvironment: it is sent them, and what it does not know that
+// it has it could not let go of.
+func TestDropsSiblingsOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	sibling, _ := mustListen(t)
+	mine, theirs := mustSocketpair(t)
+	c := &child{fd: mine, board: mustScoreboard(t), bell: mustBell(t)}
+	var err error
+	if c.conn, err = ipc.Open(mine); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.conn.Close() }) // nothing is left to say
+	c.exec(t, []*os.File{listener, sibling, theirs}, envListenFDs+"=1", envSiblings+"=4", ipc.EnvFD+"=5")
+	if err := theirs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.standby(t, helloSettings)
+	if copies := c.copies(t, sibling); len(copies) > 0 {
+		t.Errorf("the worker has the sibling's socket as %v", copies)
+	}
+	c.mustDrain(t, "")
+}
+
 // openFlags reads the flags of another process's descriptor (proc_pid_fdinfo(5)).
 func openFlags(t testing.TB, pid, fd int) (flags int) {
 	t.Helper()

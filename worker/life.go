@@ -198,11 +198,16 @@ func (l *life) becomeServing() error {
 }
 
 // listen runs on the engine. No drain overtakes it: the engine takes both in order.
-// Listening comes AFTER our sockets are in the loop: the siblings that then watch
+// The sockets of a COMMAND block until now, since its predecessor may have been a
+// program that wants them so. Listening comes AFTER our sockets are in the loop: the siblings that then watch
 // them stand behind us. It is said again when a pause has put us behind them.
 func (l *life) listen() {
 	for _, fd := range l.listeners {
-		if err := l.engine.Listen(fd); err != nil {
+		err := unix.SetNonblock(fd, true)
+		if err == nil {
+			err = l.engine.Listen(fd)
+		}
+		if err != nil {
 			l.failedC <- fmt.Errorf("start serving: %w", err)
 			return
 		}
