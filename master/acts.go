@@ -114,7 +114,7 @@ func (m *master) startChild(a supervise.Spawn) (*child, error) {
 	}
 	talk.furnish(&spec)
 	// Who shares its sockets with siblings must find one empty without waiting.
-	blocking := spec.IPC == nil && !cfg.SiblingFDs
+	blocking := len(cfg.Command) > 0 && !cfg.SiblingFDs && !m.greets[commandKey(cfg)]
 	if err := m.prepareListeners(a.ID, spec.Listeners, blocking); err != nil {
 		talk.release()
 		return nil, err
@@ -148,13 +148,22 @@ func (m *master) programOf(cfg config.Config) []string {
 }
 
 func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error) {
+	o, err := newOurs(settingsFor(cfg), m.bell)
+	if err != nil {
+		return nil, err
+	}
 	if len(cfg.Command) == 0 {
-		return newOurs(settingsFor(cfg), m.bell)
+		return o, nil
 	}
 	// Somebody who tidies up may have removed the folder since the start. When it
 	// cannot be made, the socket cannot either, and says why.
 	_ = os.Mkdir(m.notifyFolder(), notifyFolderMode)
-	return newForeign(m.notifyPath(id), cfg, m.journal.complaint)
+	f, err := newForeign(m.notifyPath(id), cfg, m.journal.complaint)
+	if err != nil {
+		o.release()
+		return nil, err
+	}
+	return newCommand(f, o), nil
 }
 
 func (m *master) serve(a supervise.Serve) (out []supervise.Event) {
@@ -254,6 +263,8 @@ func (m *master) handled(ev supervise.Event) []supervise.Event {
 	switch ev := ev.(type) {
 	case supervise.WorkerSaidReady:
 		m.with(ev.ID, func(c *child) { m.speaks[commandKey(m.configs[c.revision])] = true })
+	case supervise.WorkerSaidHello:
+		m.with(ev.ID, func(c *child) { m.greets[commandKey(m.configs[c.revision])] = true })
 	case supervise.WorkerExited:
 		m.with(ev.ID, m.bury)
 	}

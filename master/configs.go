@@ -21,8 +21,9 @@ func (m *master) keepConfig(cfg config.Config) supervise.Target {
 		SurgeCount: cfg.Surge.Count, SurgePercent: cfg.Surge.Percent,
 		StartTimeout: cfg.StartTimeout, DrainTimeout: cfg.DrainTimeout, HangTimeout: cfg.HangTimeout,
 	}
+	t.Helpers = cfg.HelpersOfOurs()
 	if len(cfg.Command) == 0 {
-		t.Own, t.Helpers = true, cfg.HelpersInForce()
+		t.Own = true
 	} else {
 		t.ReadyAfter = cfg.Ready.After
 		if cfg.Ready.Notify && m.speaks[commandKey(cfg)] {

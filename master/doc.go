@@ -10,7 +10,8 @@
 //	                                                 └─► bell      rung for all workers of our own
 //
 // A worker of our own and any other program differ in how they talk (talk.go):
-// ours.go has messages and a scoreboard, foreign.go sd_notify(3) and signals.
+// ours.go has messages and a scoreboard, foreign.go sd_notify(3) and signals. A
+// COMMAND is given both, and shows by a hello which of them it is (command.go).
 //
 // It promises that one goroutine, the loop, owns the machine, the sockets, the
 // table of children and the callers; that no action blocks it; and that Run,
@@ -20,8 +21,9 @@
 // # Goroutines
 //
 // The loop; one for each signal; the control server's; the journal's writer; and
-// for each child four: one waits for its end, one receives its messages, two
-// read its output; and one as long as something is waited for to be empty. All end
+// for each child four: one waits for its end, one receives its messages (with a
+// COMMAND three: those of each kind, and one that waits for both), two read its
+// output; and one as long as something is waited for to be empty. All end
 // with Run.
 //
 // An effect whose outcome is known at once (a spawn, an opened socket) puts it

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/ipc"
 	"prefork/master/listen"
 )
 
@@ -72,6 +73,8 @@ var programs = map[string]func(p *program) int{
 		tell("READY=1")
 		return forever()
 	},
+	// deaf-to-term leaves at another signal only.
+	"deaf-to-term": func(p *program) int { signal.Ignore(syscall.SIGTERM); p.serve(); tell("READY=1"); return p.live() },
 	// flood BYTES writes so much to its standard error while it serves.
 	"flood": func(p *program) int {
 		p.serve()
@@ -129,6 +132,18 @@ var programs = map[string]func(p *program) int{
 		}
 		fmt.Printf("slot %s has %s and %s\n", os.Getenv("PREFORK_SLOT"), strings.Join(own, " "), strings.Join(others, " "))
 		tell("READY=1")
+		return p.live()
+	},
+	// close-channel closes the message channel, of which it knows nothing.
+	"close-channel": func(p *program) int {
+		must(unix.Close(mustNumber(os.Getenv(ipc.EnvFD))))
+		p.serve()
+		return p.live()
+	},
+	// write-channel writes its arguments there.
+	"write-channel": func(p *program) int {
+		must(unix.Send(mustNumber(os.Getenv(ipc.EnvFD)), []byte(strings.Join(p.args, " ")), unix.MSG_NOSIGNAL))
+		p.serve()
 		return p.live()
 	},
 	// spoil-close closes its listening socket.

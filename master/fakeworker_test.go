@@ -66,6 +66,8 @@ var behaviours = map[string]func(w *worker, args []string) int{
 	"mute": func(*worker, []string) int { return forever() },
 	// unready says hello and nothing more; it obeys, and prints when it can.
 	"unready": func(w *worker, _ []string) int { w.hello(); fmt.Println("listening"); return w.live() },
+	// unready-notify says READY=1 besides, as a library may that does not know of us.
+	"unready-notify": func(w *worker, _ []string) int { w.hello(); tell("READY=1"); return w.live() },
 	// unready-deaf does so too and ignores every signal.
 	"unready-deaf": func(w *worker, _ []string) int {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGABRT)
@@ -78,6 +80,29 @@ var behaviours = map[string]func(w *worker, args []string) int{
 		w.begin()
 		w.serve()
 		return forever()
+	},
+	// messages-only [PATH] is good and does not heed signals, also while it waits for a
+	// gate.
+	"messages-only": func(w *worker, args []string) int {
+		signals := w.signal
+		w.signal = nil
+		go func() {
+			for range signals {
+				fmt.Printf("slot %d does not heed signals\n", w.slot)
+			}
+		}()
+		for _, path := range args {
+			fmt.Printf("slot %d waits\n", w.slot)
+			awaitGate(path)
+		}
+		w.begin()
+		return w.live()
+	},
+	// describe is good and prints first what it has for a listening socket.
+	"describe": func(w *worker, _ []string) int {
+		fmt.Printf("slot %d begins with %s\n", w.slot, describeSocket(3))
+		w.begin()
+		return w.live()
 	},
 	// hang-up closes its channel once it serves, and serves on until SIGTERM.
 	"hang-up": func(w *worker, _ []string) int {

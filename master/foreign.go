@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"prefork/ipc"
 	"prefork/master/config"
 	"prefork/master/notify"
 	"prefork/master/process"
@@ -20,8 +19,8 @@ import (
 // a life: it may send them as fast as it likes.
 const complaintsMax = 8
 
-// foreign is the talk with a program of any kind: it says what it says by
-// sd_notify(3), and is told to leave by a signal.
+// foreign is the talk with a program that does not speak our protocol: it says what
+// it says by sd_notify(3), and is told to leave by a signal.
 type foreign struct {
 	child    *child
 	socket   *notify.Socket
@@ -29,6 +28,7 @@ type foreign struct {
 	watchdog time.Duration
 	ready    config.Ready
 	complain func(c *child, reason string) // one line for people
+	greeted  *atomic.Bool                  // it does speak our protocol
 
 	// What hear has heard; others read it.
 	beats    atomic.Int64
@@ -103,7 +103,7 @@ func (f *foreign) take(m notify.Message) {
 		f.beats.Add(1)
 	}
 	switch {
-	case !f.ready.Notify:
+	case !f.ready.Notify, f.greeted.Load(): // it says by another way when it is ready
 	case m.Ready && once(&f.saidReady):
 		c.post(supervise.WorkerSaidReady{ID: c.id})
 	case !m.Ready && tells(m) && once(&f.spoke):
@@ -137,12 +137,9 @@ func once(done *bool) bool {
 	return first
 }
 
-// serve has nothing to tell: such a program accepts as soon as it can.
-func (f *foreign) serve() error { return nil }
-
 // drain says nothing to one that already leaves: many programs take a second
 // signal for "at once".
-func (f *foreign) drain(supervise.Time) {
+func (f *foreign) drain() {
 	if !f.stopping.Load() {
 		f.child.signal(f.stop)
 	}
@@ -155,8 +152,6 @@ func (f *foreign) beat() (supervise.Beat, bool, error) {
 	return supervise.Beat{ID: f.child.id, Value: n, Rare: true}, n > 0, nil
 }
 
-func (f *foreign) counters() ipc.Counters { return ipc.Counters{} }
-
 func (f *foreign) said() string {
 	if s := f.status.Load(); s != nil {
 		return *s
@@ -164,12 +159,6 @@ func (f *foreign) said() string {
 	return ""
 }
 
-// hearsEnd: a datagram socket has no end. What a program said in its last moment
-// may be lost, and would change nothing: it has ended.
-func (f *foreign) hearsEnd() bool { return false }
-
 // mute removes the socket's file, too. What cannot be removed is found at the next
 // start.
 func (f *foreign) mute() { _ = f.socket.Close() }
-
-func (f *foreign) release() { f.mute() }

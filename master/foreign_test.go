@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,11 +96,25 @@ func TestForeignStartsWithWhatIsPromised(t *testing.T) {
 	st := r.serving(t)
 	for _, want := range []string{
 		`LISTEN_FDS is "1"`, `LISTEN_FDNAMES is "0"`, `WATCHDOG_USEC is "30000000"`, `PREFORK_SLOT is "0"`, `PREFORK_GENERATION is "1"`,
-		`GREETING is "good morning"`, `PREFORK_IPC is ""`, `PREFORK_SIBLING_FDS is ""`, `PIDs are mine: true`, `standard input is "", <nil>`, `accept blocks: true`,
+		`GREETING is "good morning"`, `PREFORK_IPC is "4"`, `PREFORK_SIBLING_FDS is ""`, `PIDs are mine: true`, `standard input is "", <nil>`, `accept blocks: true`,
 	} {
 		r.log.awaitOutput(t, want)
 	}
 	r.askOnce(t, st)
+}
+
+// TestForeignStopSignal: it is told to leave as it wants to be.
+func TestForeignStopSignal(t *testing.T) {
+	t.Parallel()
+	r := newForeignRig(t, 1)
+	r.orders.ReadyNotify, r.orders.StopSignal, r.orders.DrainTimeout = true, "USR1", 5*time.Second
+	r.behave(t, "all", "deaf-to-term")
+	r.serving(t)
+	r.Signal(t, syscall.SIGTERM)
+	r.mustExit(t, 0)
+	if !r.log.has("worker exited", "exit code 0") {
+		t.Error("the worker was not told to leave by SIGUSR1")
+	}
 }
 
 // TestForeignReleaseIsRolledBack: whatever is wrong with it, the old generation

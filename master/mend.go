@@ -86,7 +86,7 @@ func (m *master) inspect() {
 // process of the machine, so it comes later.
 func (m *master) suspect(c *child) {
 	waiting := m.sockets.waiting(c.revision, c.id.Slot)
-	if _, foreign := c.talk.(*foreign); !foreign || waiting == 0 || c.told.Load() {
+	if oursOf(c.talk) != nil || waiting == 0 || c.told.Load() {
 		c.waited = 0
 		return
 	}

@@ -27,9 +27,15 @@ type ours struct {
 	begun    time.Time // when it was started
 	spoilt   bool      // the scoreboard was overwritten, and that was said
 
+	// stranger complains about a program that need not say hello; nil: it must.
+	stranger func(*child, string)
+
 	greeted   atomic.Bool  // it has said hello
 	asked     atomic.Int32 // Watches that it has not answered
 	saidReady atomic.Bool
+	wanted    atomic.Bool                    // it is to serve
+	served    atomic.Bool                    // and was told so
+	dismissed atomic.Pointer[supervise.Time] // until when it had to leave, told by a signal only
 }
 
 func newOurs(settings []byte, bell *ipc.Bell) (*ours, error) {
@@ -92,6 +98,8 @@ func (o *ours) hearFailed(err error) {
 	c := o.child
 	var broken *ipc.ProtocolError
 	switch {
+	case o.stranger != nil && !o.greeted.Load():
+		o.strangerFailed(err)
 	case errors.As(err, &broken):
 		c.post(supervise.WorkerMisbehaved{ID: c.id, Reason: broken.Reason})
 	case err == io.EOF:
@@ -122,10 +130,16 @@ func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
 	switch m := m.(type) {
 	case ipc.Hello:
 		o.greeted.Store(true)
-		return o.welcome(m)
+		if o.stranger != nil {
+			c.post(supervise.WorkerSaidHello{ID: c.id})
+		}
+		return o.greet(m)
 	case ipc.Ready:
 		o.saidReady.Store(true)
 		c.post(supervise.WorkerSaidReady{ID: c.id})
+		if err := o.tellToServe(); err != nil {
+			return &ipc.ProtocolError{Reason: err.Error()}
+		}
 	case ipc.Listening:
 		if o.listened++; o.listened > listeningMax+int(time.Since(o.begun)/time.Second) {
 			return &ipc.ProtocolError{Reason: "it says too often that it listens"}
@@ -144,6 +158,18 @@ func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
 	return nil
 }
 
+// greet answers a hello. Who was told to leave before that was told by a signal, which
+// it may not have heeded.
+func (o *ours) greet(h ipc.Hello) error {
+	if err := o.welcome(h); err != nil {
+		return err
+	}
+	if deadline := o.dismissed.Load(); deadline != nil {
+		o.drain(*deadline)
+	}
+	return nil
+}
+
 func (o *ours) welcome(h ipc.Hello) error {
 	version, ok := h.Agree()
 	if !ok {
@@ -156,8 +182,18 @@ func (o *ours) welcome(h ipc.Hello) error {
 	}, o.board.FD(), o.bell.FD())
 }
 
-// serve finds the channel ended when the worker has just died or left: hear says so.
 func (o *ours) serve() error {
+	o.wanted.Store(true)
+	return o.tellToServe()
+}
+
+// tellToServe tells a worker once that is wanted and ready: one that says hello when
+// it had counted as ready is wanted before. It finds the channel ended when the worker
+// has just died or left: hear says so.
+func (o *ours) tellToServe() error {
+	if !o.wanted.Load() || !o.saidReady.Load() || o.served.Swap(true) {
+		return nil
+	}
 	err := o.conn.Send(ipc.Serve{})
 	if errors.Is(err, os.ErrClosed) {
 		return nil

@@ -43,6 +43,7 @@ type orders struct {
 	SiblingFDs                              bool
 	Command                                 []string
 	Environment                             map[string]string
+	StopSignal                              string // of Default
 	ReadyNotify                             bool
 	ReadyAfter                              time.Duration
 }
@@ -61,6 +62,7 @@ func (o orders) config() (config.Config, error) {
 	cfg.Workers, cfg.Control, cfg.PIDFile, cfg.LogFile = o.Workers, o.Control, o.PIDFile, o.LogFile
 	cfg.Command, cfg.Environment = o.Command, o.Environment
 	cfg.SiblingFDs = o.SiblingFDs
+	cfg.StopSignal = cmp.Or(o.StopSignal, cfg.StopSignal)
 	cfg.App, cfg.Queue = cmp.Or(o.App, cfg.App), cmp.Or(o.Queue, cfg.Queue)
 	cfg.Engine, cfg.Identify = cmp.Or(o.Engine, cfg.Engine), o.Engine != ""
 	if o.ReadyNotify || o.ReadyAfter != 0 {

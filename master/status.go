@@ -91,7 +91,12 @@ func (m *master) helpers(slots int) int {
 	if !slices.ContainsFunc(m.sockets.groupsOf(revision), func(g *group) bool { return !g.Shared() }) {
 		return 0
 	}
-	return max(0, min(m.configs[revision].HelpersInForce(), slots-1))
+	cfg := m.configs[revision]
+	helpers := cfg.HelpersInForce()
+	if m.greets[commandKey(cfg)] {
+		helpers = cfg.HelpersOfOurs()
+	}
+	return max(0, min(helpers, slots-1))
 }
 
 // steering is who chooses the socket of a new connection: a classic BPF program of

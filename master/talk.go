@@ -8,7 +8,7 @@ import (
 
 // talk is how one worker and the master understand each other. A worker of ours
 // has a message socket and a scoreboard; any other program has sd_notify(3) and
-// signals.
+// signals; a COMMAND may be either.
 type talk interface {
 	// furnish adds to what the worker starts with.
 	furnish(*process.Spec)

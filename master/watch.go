@@ -19,9 +19,9 @@ import (
 // generation with sockets of its own watches those of its own only.
 func (m *master) watch(a supervise.Watch) (out []supervise.Event) {
 	m.with(a.ID, func(c *child) {
-		o, ours := c.talk.(*ours)
+		o := oursOf(c.talk)
 		fds := m.sockets.alone(c.revision, a.Slot)
-		if !ours || len(fds) == 0 { // what all slots share it has anyway
+		if o == nil || len(fds) == 0 { // what all slots share it has anyway
 			out = []supervise.Event{supervise.WorkerSaidWatched(a)}
 			return
 		}
@@ -48,8 +48,8 @@ func (m *master) watchPostponed() (out []supervise.Event) {
 
 func (m *master) unwatch(a supervise.Unwatch) (out []supervise.Event) {
 	m.with(a.ID, func(c *child) {
-		o, ours := c.talk.(*ours)
-		if !ours {
+		o := oursOf(c.talk)
+		if o == nil {
 			out = []supervise.Event{supervise.WorkerSaidWatched(a)}
 			return
 		}

@@ -37,7 +37,7 @@ var flagHelps = map[string]flagHelp{
 	"idle-timeout":   {value: "D", usage: "how long a connection may wait between two requests"},
 	"header-timeout": {value: "D", usage: "how long a request's header may take"},
 	"body-timeout":   {value: "D", usage: "how long a request's body may take"},
-	"orphan-timeout": {value: "D", usage: "how long built-in workers serve without a master; a COMMAND serves until it is ended"},
+	"orphan-timeout": {value: "D", usage: "how long built-in workers, and Go programs by package worker, serve without a master"},
 	"max-header":     {value: "SIZE", usage: "largest header of a request; beyond: 431"},
 	"max-body":       {value: "SIZE", usage: "largest body of a request; beyond: 413"},
 	"identify":       {usage: "workers tell in a Prefork-Worker header who answered"},

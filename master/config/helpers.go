@@ -29,7 +29,16 @@ func ParseHelpers(s string) (int, error) {
 // HelpersInForce is how many siblings watch each slot: none where all share one
 // socket, or where the workers are a program that does not get the sockets.
 func (c Config) HelpersInForce() int {
-	if c.Queue == queueShared || len(c.Command) > 0 && !c.SiblingFDs {
+	if len(c.Command) > 0 && !c.SiblingFDs {
+		return 0
+	}
+	return c.HelpersOfOurs()
+}
+
+// HelpersOfOurs is the same where the workers speak the master's own protocol: they
+// get the sockets by it.
+func (c Config) HelpersOfOurs() int {
+	if c.Queue == queueShared {
 		return 0
 	}
 	return c.Helpers
