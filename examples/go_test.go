@@ -1,9 +1,13 @@
 package examples
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,16 +18,26 @@ import (
 )
 
 // goExample is a Go server that lives as a worker of ours.
-type goExample struct{ pkg string }
+type goExample struct {
+	pkg        string
+	selfHosted bool // else it is a COMMAND
+}
 
 var goExamples = map[string]goExample{
-	"selfhosted": {"prefork/examples/selfhosted"},
+	"gohttp":     {"prefork/examples/gohttp", false},
+	"fasthttp":   {"prefork/examples/fasthttp", false},
+	"selfhosted": {"prefork/examples/selfhosted", true},
 }
 
 // start starts so many workers and waits until all of them serve.
 func (e goExample) start(t *testing.T, workers string) (*testproc.Master, testproc.Status) {
 	t.Helper()
-	m := testproc.PreforkOf(t, testproc.Program(t, e.pkg), "--workers", workers)
+	program, m := testproc.Program(t, e.pkg), (*testproc.Master)(nil)
+	if e.selfHosted {
+		m = testproc.PreforkOf(t, program, "--workers", workers)
+	} else {
+		m = testproc.Prefork(t, "--workers", workers, "--", program)
+	}
 	return m, m.AwaitState(t, "serving")
 }
 
@@ -32,6 +46,7 @@ func (e goExample) start(t *testing.T, workers string) (*testproc.Master, testpr
 func TestGoExamplesUnderLoad(t *testing.T) {
 	for name, e := range goExamples {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			const rate, seconds = 200, 6
 			m, st := e.start(t, "3")
 			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate, Duration: seconds * time.Second})
@@ -128,4 +143,80 @@ func deploy(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestLineEcho: a protocol that nobody else knows is drained like HTTP, between two
+// lines and never within one.
+func TestLineEcho(t *testing.T) {
+	t.Parallel()
+	m, st := goExample{pkg: "prefork/examples/lineecho"}.start(t, "2")
+	address := st.Listen[0].Address
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := echo(address); err != nil {
+				t.Errorf("line %d: %v", n, err)
+				return
+			}
+		}
+	}()
+	finish := sync.OnceFunc(func() { close(stop); <-ended })
+	defer finish()
+	half := dial(t, address)
+	fmt.Fprint(half, "half ")
+	m.AwaitStatus(t, "a connection that waits", func(s testproc.Status) bool {
+		return s.Ready()[0].Connections+s.Ready()[1].Connections > 0
+	})
+	for _, change := range [][]string{{"reload"}, {"scale", "1"}, {"scale", "3"}} {
+		if r := m.Run(t, change[0], change[1:]...); r.Code != 0 {
+			t.Errorf("%v: %s", change, r)
+		}
+	}
+	fmt.Fprint(half, "a line\n")
+	if got, err := io.ReadAll(half); err != nil || !strings.HasSuffix(string(got), ": half a line\n") {
+		t.Errorf("half a line before a reload: %q, %v", got, err)
+	}
+	finish()
+	if accepted, requests := counted(m.Status(t)); accepted == 0 || requests == 0 {
+		t.Errorf("the workers have counted %d connections and %d lines", accepted, requests)
+	}
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	c, err := connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func connect(address string) (net.Conn, error) {
+	c, err := net.DialTimeout("tcp", address, testproc.Patience)
+	if err == nil {
+		err = c.SetDeadline(time.Now().Add(testproc.Patience))
+	}
+	return c, err
+}
+
+// echo says a line and goodbye on a connection of its own.
+func echo(address string) error {
+	c, err := connect(address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fmt.Fprint(c, "good morning\nquit\n")
+	got, err := io.ReadAll(c)
+	if err == nil && !strings.HasSuffix(string(got), ": good morning\n") {
+		err = fmt.Errorf("the answer is %q", got)
+	}
+	return err
 }

@@ -137,6 +137,9 @@ var rules = map[string]rule{
 	},
 
 	"examples":            {why: copied},
+	"examples/fasthttp":   {ours: []string{"worker"}, others: []string{http}, why: copied},
+	"examples/gohttp":     {ours: []string{"worker"}, why: copied},
+	"examples/lineecho":   {ours: []string{"worker", "worker/reactor"}, why: copied},
 	"examples/selfhosted": {ours: []string{"cmd/cli", "worker"}, why: copied},
 }
 
