@@ -61,7 +61,13 @@ func (c engineConfig) newHTTPLoop(app proto.HTTPConfig, handler http.Handler) (*
 
 // counting has the messages of a program's own protocol counted.
 func (c engineConfig) counting(newHandler func() reactor.Handler) func() reactor.Handler {
-	return func() reactor.Handler { return countingHandler{Handler: newHandler(), answered: c.answered} }
+	return func() reactor.Handler {
+		counting := countingHandler{Handler: newHandler(), answered: c.answered}
+		if _, ok := counting.Handler.(reactor.Reuser); ok {
+			return countingReuser{counting}
+		}
+		return counting
+	}
 }
 
 // countingHandler counts the messages of a connection: a handler consumes nothing
@@ -78,3 +84,9 @@ func (h countingHandler) Handle(in, out []byte) (consumed int, output []byte, ne
 	}
 	return consumed, output, next
 }
+
+// countingReuser is countingHandler for one that serves several connections, one
+// after the other.
+type countingReuser struct{ countingHandler }
+
+func (h countingReuser) Reuse() { h.Handler.(reactor.Reuser).Reuse() }

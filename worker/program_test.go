@@ -150,6 +150,30 @@ func TestProgramMessagesAreCountedWhole(t *testing.T) {
 	c.mustExit(t, 0, "")
 }
 
+// TestCountingKeepsHandlersReusable: a handler that is counted is still one that the
+// loop can use again, if it is one.
+func TestCountingKeepsHandlersReusable(t *testing.T) {
+	t.Parallel()
+	var inner reusable
+	newHandler := engineConfig{}.counting(func() reactor.Handler { return &inner })
+	if r, ok := newHandler().(reactor.Reuser); !ok {
+		t.Error("the handler cannot be used again")
+	} else if r.Reuse(); inner.reused != 1 {
+		t.Errorf("the handler was told %d times that it is used again, want once", inner.reused)
+	}
+	newHandler = engineConfig{}.counting(func() reactor.Handler { return upperCase{} })
+	if _, ok := newHandler().(reactor.Reuser); ok {
+		t.Error("a handler for one connection counts as one for many")
+	}
+}
+
+type reusable struct {
+	upperCase
+	reused int
+}
+
+func (r *reusable) Reuse() { r.reused++ }
+
 // TestProgramThatCannotServe: before Ready, so that its generation is rolled back.
 func TestProgramThatCannotServe(t *testing.T) {
 	t.Parallel()

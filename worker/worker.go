@@ -48,7 +48,9 @@ func (w *Worker) ServeHTTP(handler http.Handler) error {
 
 // ServeFastHTTP serves handler on an event loop, as packages proto and reactor
 // have it. It must not block: while it runs, no other connection of this worker
-// goes on. The limits are those of ServeHTTP, and so is the result.
+// goes on. Requests with a body of more than 64 KiB run on goroutines of their own, so
+// handler must be ready to run on several at once. The limits are those of ServeHTTP,
+// and so is the result.
 func (w *Worker) ServeFastHTTP(handler fasthttp.RequestHandler) error {
 	if handler == nil {
 		return errors.New("ServeFastHTTP got no handler: give it one")
