@@ -26,6 +26,7 @@ type conn struct {
 	file          *os.File
 	raw           syscall.RawConn // of file
 	local, remote net.Addr
+	begun         atomic.Bool // somebody reads from it, or has closed it
 	closed        atomic.Bool
 
 	mu      sync.Mutex
@@ -77,6 +78,13 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.failed("set", c.file.SetWriteDeadline(t))
 }
 
+// begin comes BEFORE the first byte is read.
+func (c *conn) begin() {
+	if c.begun.CompareAndSwap(false, true) {
+		c.engine.begun()
+	}
+}
+
 // becomeBusy: a request goes to the handler.
 func (c *conn) becomeBusy() {
 	c.mu.Lock()
@@ -126,6 +134,7 @@ func (c *conn) end() error {
 		return net.ErrClosed
 	}
 	err := c.file.Close()
+	c.begin()
 	c.engine.remove(c)
 	return c.failed("close", err)
 }

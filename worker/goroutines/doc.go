@@ -10,6 +10,8 @@
 //	        until a connection is there          ▼
 //	                             limits, identity, panics ─► Handler
 //
+// It accepts no faster than it reads: see awaitReaders.
+//
 // There is one accept loop: Accept waits in the loop's own poller, with nothing
 // in between. So a heart beats as long as connections are accepted, and whatever
 // the loop learns about listening sockets (whose they are, how their queues are

@@ -26,6 +26,9 @@ type Engine struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // the open ones
+	// unread counts those that no goroutine has begun to read from: see awaitReaders.
+	unread  int
+	readers sync.Cond // unread has become less
 
 	hooks sync.RWMutex // held for reading while a hook is called from a connection
 	over  bool         // Run returns: no hook any more
@@ -38,6 +41,7 @@ func New(config Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{config: config, conns: map[*conn]struct{}{}}
+	e.readers.L = &e.mu
 	e.intake = &intake{engine: e}
 	var err error
 	e.loop, err = reactor.New(reactor.Config{
@@ -162,6 +166,31 @@ func (e *Engine) add(c *conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.conns[c] = struct{}{}
+	e.unread++
+}
+
+// begun: a goroutine reads from one connection more.
+func (e *Engine) begun() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.unread--
+	e.readers.Signal()
+}
+
+// unreadMax is how many connections may wait for a goroutine to read from them while
+// more are accepted.
+const unreadMax = 4
+
+// awaitReaders has accepting wait for the goroutines that read. On a machine that is
+// short of CPU, a loop that runs ahead of them collects connections that nobody
+// reads, and all of them wait if this process is stopped then. In the queue siblings
+// take them.
+func (e *Engine) awaitReaders() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for e.unread > unreadMax {
+		e.readers.Wait()
+	}
 }
 
 // remove forgets a closed connection. The last one of a drain wakes the loop,

@@ -18,6 +18,7 @@ type intake struct {
 // Accept turns the loop until a connection is there.
 func (in *intake) Accept() (net.Conn, error) {
 	for len(in.waiting) == 0 {
+		in.engine.awaitReaders()
 		more, err := in.engine.loop.Turn()
 		if err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ var errHeaderTooLarge = errors.New("request header too large")
 // Read implements net.Conn. What net/http wants to read follows from the phase and
 // from the room that its buffer has left.
 func (c *conn) Read(p []byte) (n int, err error) {
+	c.begin()
 	what := c.beginRead(len(p))
 	switch what {
 	case idle:
