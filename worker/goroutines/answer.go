@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 )
 
 // identityHeader names the worker that answered, see Config.Identity.
@@ -16,8 +17,10 @@ const identityHeader = "Prefork-Worker"
 // http.ResponseController finds by Unwrap.
 type answer struct {
 	http.ResponseWriter
-	engine *Engine
-	begun  bool // the header is fixed
+	engine      *Engine
+	multiplexed bool // HTTP/2
+	begun       bool // the header is fixed
+	patient     bool // the handler has chosen a deadline for writing
 }
 
 // begin comes BEFORE the header is fixed.
@@ -41,19 +44,25 @@ func (a *answer) WriteHeader(status int) {
 
 func (a *answer) Write(p []byte) (int, error) {
 	a.begin(http.StatusOK)
+	defer a.limit()()
 	return a.ResponseWriter.Write(p)
 }
 
 // WriteString implements io.StringWriter.
 func (a *answer) WriteString(s string) (int, error) {
 	a.begin(http.StatusOK)
+	defer a.limit()()
 	return io.WriteString(a.ResponseWriter, s)
 }
 
 // ReadFrom implements io.ReaderFrom, which is how a file reaches conn.ReadFrom.
 func (a *answer) ReadFrom(from io.Reader) (int64, error) {
 	a.begin(http.StatusOK)
-	return a.ResponseWriter.(io.ReaderFrom).ReadFrom(from)
+	to, ok := a.ResponseWriter.(io.ReaderFrom)
+	if !ok { // HTTP/2
+		return io.Copy(writerOnly{a}, from)
+	}
+	return to.ReadFrom(from)
 }
 
 // Flush implements http.Flusher.
@@ -62,13 +71,45 @@ func (a *answer) Flush() { _ = a.FlushError() } // http.Flusher has no room for 
 // FlushError is what http.ResponseController looks for.
 func (a *answer) FlushError() error {
 	a.begin(http.StatusOK)
-	return http.NewResponseController(a.ResponseWriter).Flush()
+	defer a.limit()()
+	return a.controller().Flush()
+}
+
+// SetWriteDeadline is what http.ResponseController looks for.
+func (a *answer) SetWriteDeadline(t time.Time) error {
+	a.patient = true
+	return a.controller().SetWriteDeadline(t)
+}
+
+// limit bounds one write of HTTP/2 and returns what ends the bound. A client that
+// reads the connection and gives this one answer no room would hold its handler
+// for ever, and conn.Write, which bounds the rest, never hears of it.
+func (a *answer) limit() (end func()) {
+	if !a.multiplexed || a.patient {
+		return func() {}
+	}
+	late := time.AfterFunc(a.engine.config.WriteTimeout, func() {
+		_ = a.controller().SetWriteDeadline(time.Unix(1, 0)) // it fails if the connection has ended
+	})
+	return func() { late.Stop() }
+}
+
+// limitRest bounds what net/http writes after the handler's end.
+func (a *answer) limitRest() {
+	if a.multiplexed && !a.patient {
+		_ = a.controller().SetWriteDeadline(time.Now().Add(a.engine.config.WriteTimeout)) // likewise
+	}
+}
+
+func (a *answer) controller() *http.ResponseController {
+	return http.NewResponseController(a.ResponseWriter)
 }
 
 // Hijack implements http.Hijacker.
 func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	a.begun = true // the handler writes its own
-	return a.ResponseWriter.(http.Hijacker).Hijack()
+	conn, buffered, err := a.controller().Hijack() // an error for HTTP/2
+	a.begun = a.begun || err == nil                // the handler writes its own
+	return conn, buffered, err
 }
 
 // Unwrap lets http.ResponseController find net/http's own.

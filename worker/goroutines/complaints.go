@@ -12,8 +12,8 @@ import (
 // provoke some of them with each request.
 const complaintsEvery = time.Second
 
-// complaints is net/http's log: lines about mistakes of handlers and clients. It
-// reports one a second and counts the rest.
+// complaints is net/http's log, and that of handshakes: lines about mistakes of
+// handlers and clients. It reports one a second and counts the rest.
 type complaints struct {
 	report func(error)
 
@@ -24,14 +24,19 @@ type complaints struct {
 
 // Write gets one line, or one panic with its stack.
 func (c *complaints) Write(line []byte) (int, error) {
-	if skipped, due := c.due(); due {
-		text := string(bytes.TrimSpace(line))
-		if skipped > 0 {
-			text += fmt.Sprintf(" (%d lines before this one are not shown)", skipped)
-		}
-		c.report(errors.New(text))
-	}
+	c.add(string(bytes.TrimSpace(line)))
 	return len(line), nil
+}
+
+func (c *complaints) add(text string) {
+	skipped, due := c.due()
+	if !due {
+		return
+	}
+	if skipped > 0 {
+		text += fmt.Sprintf(" (%d lines before this one are not shown)", skipped)
+	}
+	c.report(errors.New(text))
 }
 
 func (c *complaints) due() (skipped int, due bool) {

@@ -1,6 +1,7 @@
 package goroutines
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"time"
@@ -21,10 +22,16 @@ type Config struct {
 	// own; whatever net/http offers to a handler works.
 	Handler http.Handler
 
+	// TLS, if not nil, has the connections speak it, and HTTP/2 beside HTTP/1; with
+	// which certificate, is for it to say. What it says about protocols (NextProtos)
+	// is replaced. nil: neither.
+	TLS *tls.Config
+
 	// IdleTimeout bounds the time between requests. 0: 75 s.
 	IdleTimeout time.Duration
 	// HeaderTimeout bounds the time from accept, or from a later request's first
-	// bytes, to the end of its header. 0: 10 s.
+	// bytes, to the end of its header. A handshake of TLS has as much before that.
+	// 0: 10 s.
 	HeaderTimeout time.Duration
 	// BodyTimeout bounds the time in which the handler can read the body; beyond
 	// it, reading fails with os.ErrDeadlineExceeded. A handler may choose another

@@ -1,7 +1,10 @@
 package goroutines
 
 import (
+	"crypto/tls"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -17,6 +20,7 @@ const (
 	busy                  // it is being answered
 	idle                  // it was answered, the next one is awaited
 	hijacked              // the handler has taken the connection over
+	streams               // HTTP/2: any number of requests at a time
 )
 
 // conn is one connection, as net/http sees it. It owns its descriptor by file:
@@ -25,6 +29,10 @@ type conn struct {
 	engine        *Engine
 	file          *os.File
 	raw           syscall.RawConn // of file
+	stream        io.ReadWriter   // what net/http's bytes go through: file, or secure
+	secure        *tls.Conn       // nil: no TLS
+	wire          *wire           // below secure
+	http2         bool            // the client has chosen it
 	local, remote net.Addr
 	begun         atomic.Bool // somebody reads from it, or has closed it
 	closed        atomic.Bool
@@ -38,13 +46,23 @@ type conn struct {
 	ended   bool      // the client will send no more
 	mute    bool      // the request that is read will never be whole: no answer
 	writeBy time.Time // the handler's deadline for writing; zero: none
+
+	multiplexed multiplexed // while the phase is streams
 }
 
 func newConn(e *Engine, fd int) *conn {
 	c := &conn{engine: e, local: localAddr(fd), remote: remoteAddr(fd)}
 	c.file = os.NewFile(uintptr(fd), "connection")
 	c.raw, _ = c.file.SyscallConn() // fails for a nil file only
+	c.stream = c.file
 	return c
+}
+
+// begin comes BEFORE the first byte is read.
+func (c *conn) begin() {
+	if c.begun.CompareAndSwap(false, true) {
+		c.engine.begun()
+	}
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.local }
@@ -78,17 +96,14 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.failed("set", c.file.SetWriteDeadline(t))
 }
 
-// begin comes BEFORE the first byte is read.
-func (c *conn) begin() {
-	if c.begun.CompareAndSwap(false, true) {
-		c.engine.begun()
-	}
-}
-
 // becomeBusy: a request goes to the handler.
 func (c *conn) becomeBusy() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.phase == streams {
+		c.multiplexed.fresh = false
+		return
+	}
 	c.phase = busy
 }
 
@@ -105,11 +120,32 @@ func (c *conn) becomeHijacked() {
 	c.phase = hijacked
 }
 
+func (c *conn) becomeMultiplexed(s *http.Server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase, c.multiplexed = streams, multiplexed{server: s, fresh: true}
+}
+
+// becomeEnded: the client sends no more.
+func (c *conn) becomeEnded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+}
+
+func (c *conn) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
 // Close ends the connection, without a reset if there may be unread input: that
 // could destroy the last answer before the client has read it.
 func (c *conn) Close() error {
 	if c.mayHaveMore() {
 		c.linger()
+	} else if c.secure != nil {
+		_ = c.secure.CloseWrite() // the client may have gone
 	}
 	return c.end()
 }

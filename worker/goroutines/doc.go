@@ -28,11 +28,21 @@
 // connection that rests from one whose next request has begun, since it sees how
 // much net/http has read ahead.
 //
+// # TLS
+//
+// With TLS a conn stands above it: its bytes come from a tls.Conn, which has a wire,
+// the socket, below. So all that is said here about HTTP/1 holds with TLS, too. HTTP/2
+// is spoken by net/http's own inside of a conn's first Read, on the same goroutine:
+//
+//	accept ─► handshake ─► header ─► …             HTTP/1
+//	              └──────► streams ─► closed       HTTP/2
+//
 // # Promises
 //
 //   - A drain ends no connection between the first and the last byte of a request
 //     before its deadline: half-read requests are answered, and so are those that
-//     arrive with the drain. Idle connections close without a reset.
+//     arrive with the drain. Idle connections close without a reset. A client in the
+//     middle of its handshake gets its first request answered. HTTP/2 says GOAWAY.
 //   - While draining, every answer says that it is the connection's last
 //     (Connection: close), if its header had not been sent before.
 //   - A request's header is bounded to the byte (431), its body too (413); time is
@@ -45,12 +55,14 @@
 //
 // # Not promised
 //
-// It knows HTTP/1 only, and no TLS. It cannot end a handler that never returns:
-// after a drain's deadline such a goroutine outlives Run, without its connection.
-// It does not see that a handler hangs, because others are served meanwhile; the
+// It cannot end a handler that never returns: after a drain's deadline such a
+// goroutine outlives Run, without its connection. It does not see that a handler hangs, because others are served meanwhile; the
 // beat tells about the accept loop and the process. Answers that net/http gives by
 // itself, to what is no HTTP request (400, 501, 505), carry no identity and are
 // not counted. The limit for headers of pipelined requests is exact to 4 KiB only.
+// The limit for headers of HTTP/2 is net/http's own, and so is its answer to a
+// longer one. With TLS a request on a connection that rests begins, for the header
+// timeout, when its first record is whole.
 // http.CloseNotifier, deprecated since Go 1.11, is not offered to handlers.
 //
 // # Goroutines

@@ -2,6 +2,7 @@ package goroutines
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -20,6 +21,8 @@ type Engine struct {
 	loop   *reactor.Loop
 	intake *intake
 	server http.Server
+	log    *complaints
+	tls    *tls.Config // nil: none
 
 	// draining is set BEFORE the loop hears of the drain and never cleared.
 	draining atomic.Bool
@@ -59,10 +62,12 @@ func New(config Config) (*Engine, error) {
 		return nil, fmt.Errorf("make accept loop: %w", err)
 	}
 	e.prepareServer()
+	e.prepareTLS()
 	return e, nil
 }
 
 func (e *Engine) prepareServer() {
+	e.log = &complaints{report: e.report}
 	e.server = http.Server{
 		Handler:           http.HandlerFunc(e.serve),
 		IdleTimeout:       e.config.IdleTimeout,
@@ -71,7 +76,7 @@ func (e *Engine) prepareServer() {
 		// farther away, is never reached.
 		MaxHeaderBytes: e.config.MaxHeader,
 		Protocols:      new(http.Protocols),
-		ErrorLog:       log.New(&complaints{report: e.report}, "", 0),
+		ErrorLog:       log.New(e.log, "", 0),
 		ConnContext:    rememberConn,
 		ConnState:      followConn,
 		// Or net/http would answer "OPTIONS *" without serve, which must see
@@ -85,7 +90,15 @@ func (e *Engine) prepareServer() {
 type connKey struct{}
 
 func rememberConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
+	return context.WithValue(ctx, connKey{}, connOf(c))
+}
+
+// connOf finds the conn in what net/http was given.
+func connOf(c net.Conn) *conn {
+	if secure, ok := c.(secureConn); ok {
+		return secure.conn
+	}
+	return c.(*conn)
 }
 
 // followConn tells a conn what net/http thinks about it. That it is active is not
@@ -93,9 +106,9 @@ func rememberConn(ctx context.Context, c net.Conn) context.Context {
 func followConn(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateIdle:
-		c.(*conn).becomeIdle()
+		connOf(c).becomeIdle()
 	case http.StateHijacked:
-		c.(*conn).becomeHijacked()
+		connOf(c).becomeHijacked()
 	}
 }
 
@@ -125,6 +138,7 @@ func (e *Engine) Drain(deadline int64, left func()) {
 	e.loop.Drain(deadline, left)
 	for _, c := range e.open() {
 		c.interruptRest()
+		c.goAway()
 	}
 }
 

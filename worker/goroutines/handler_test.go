@@ -154,7 +154,7 @@ func TestAddresses(t *testing.T) {
 	c.expect(200, c.LocalAddr().String()+" "+r.address)
 	local, err := net.Dial("unix", path)
 	must(t, err)
-	c = newClient(t, local)
+	c = r.newClient(t, local)
 	c.write(request("/addresses"))
 	c.expect(200, "@ "+path)
 }

@@ -30,6 +30,9 @@ func (in *intake) Accept() (net.Conn, error) {
 	c := in.waiting[0]
 	in.waiting[0] = nil // let go of it
 	in.waiting = in.waiting[1:]
+	if in.engine.tls != nil {
+		return in.engine.secure(c), nil
+	}
 	return c, nil
 }
 

@@ -38,6 +38,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// tlsVariable has every engine of the tests speak TLS.
+const tlsVariable = "GOROUTINES_TEST_TLS"
+
+func overTLS() bool { return os.Getenv(tlsVariable) != "" }
+
 // openDescriptors counts this process's descriptors, without the runtime's own
 // poller, which comes with the first use of the net package.
 func openDescriptors() int {

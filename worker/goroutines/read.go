@@ -17,6 +17,10 @@ var errHeaderTooLarge = errors.New("request header too large")
 // from the room that its buffer has left.
 func (c *conn) Read(p []byte) (n int, err error) {
 	c.begin()
+	if c.http2 { // net/http waits here for a first request, which it will not see
+		c.multiplex()
+		return 0, io.EOF
+	}
 	what := c.beginRead(len(p))
 	switch what {
 	case idle:
@@ -24,7 +28,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	case header:
 		n, err = c.readHeader(p)
 	default:
-		n, err = c.file.Read(p)
+		n, err = c.stream.Read(p)
 	}
 	if err != nil {
 		c.noteEnd(what, err)
@@ -88,7 +92,7 @@ func (c *conn) readHeader(p []byte) (int, error) {
 	if left <= 0 {
 		return 0, errHeaderTooLarge
 	}
-	n, err := c.file.Read(p[:min(len(p), left)])
+	n, err := c.stream.Read(p[:min(len(p), left)])
 	c.mu.Lock()
 	c.got += n
 	c.mu.Unlock()
@@ -115,7 +119,7 @@ func (c *conn) rest(p []byte) (int, error) {
 	p = p[:min(len(p), c.engine.config.MaxHeader)]
 	// AFTER resting was set: a drain that begins from here on interrupts.
 	if !c.engine.draining.Load() {
-		n, err := c.file.Read(p)
+		n, err := c.stream.Read(p)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			c.endRest(n)
 			return n, err
@@ -148,6 +152,12 @@ func (c *conn) part(p []byte) (int, error) {
 		_ = c.file.SetReadDeadline(c.headerDeadline()) // fails with the next read as well
 		return n, nil
 	}
+	if more && c.wire != nil && c.wire.records.torn() { // a request has come, too, though not enough to read it
+		_ = c.file.SetReadDeadline(c.headerDeadline())
+		n, err := c.stream.Read(p)
+		c.endRest(n)
+		return n, err
+	}
 	if more {
 		c.linger()
 	}
@@ -158,6 +168,9 @@ func (c *conn) part(p []byte) (int, error) {
 // *net.OpError of a read for a bad request.
 func (c *conn) failed(op string, err error) error {
 	if err == nil || err == io.EOF {
+		return err
+	}
+	if _, known := err.(*net.OpError); known { // from below TLS
 		return err
 	}
 	var path *os.PathError

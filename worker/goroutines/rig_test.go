@@ -2,6 +2,7 @@ package goroutines
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -26,6 +27,7 @@ type rig struct {
 	*Engine
 	address string
 	listen  int
+	client  *tls.Config   // nil: no TLS
 	ended   chan error    // what Run returned
 	leftC   chan struct{} // closed when left was called
 
@@ -55,6 +57,10 @@ func newRig(t testing.TB, config Config) *rig {
 	}
 	if config.Handler == nil {
 		config.Handler = http.HandlerFunc(mirror)
+	}
+	if config.TLS == nil && overTLS() {
+		c := newCredentials(t)
+		config.TLS, r.client = c.server, c.client
 	}
 	var err error
 	r.Engine, err = New(config)
@@ -144,6 +150,15 @@ func (r *rig) dial(t testing.TB) *client {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", r.address, patience)
 	must(t, err)
+	return r.newClient(t, c)
+}
+
+// newClient speaks TLS if the engine does.
+func (r *rig) newClient(t testing.TB, c net.Conn) *client {
+	t.Helper()
+	if r.client != nil {
+		c = tls.Client(c, r.client)
+	}
 	return newClient(t, c)
 }
 

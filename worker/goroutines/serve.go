@@ -16,14 +16,15 @@ const lengthUnknown = -1
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*conn)
 	c.becomeBusy()
-	a := &answer{ResponseWriter: w, engine: e}
+	a := &answer{ResponseWriter: w, engine: e, multiplexed: r.ProtoMajor > 1}
 	defer e.finish(a)
 	if r.ContentLength > int64(e.config.MaxBody) {
 		e.refuseBody(a)
 		return
 	}
 	if r.ContentLength != 0 {
-		_ = c.SetReadDeadline(time.Now().Add(e.config.BodyTimeout)) // fails with the first read as well
+		// If it fails, the first read does as well.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(e.config.BodyTimeout))
 	}
 	if r.ContentLength == lengthUnknown {
 		e.serveLimited(a, r)
@@ -48,8 +49,10 @@ func (e *Engine) serveLimited(a *answer, r *http.Request) {
 }
 
 // refuseBody answers a request that announces more than the limit allows.
-func (e *Engine) refuseBody(w http.ResponseWriter) {
-	w.Header().Set("Connection", "close")
+func (e *Engine) refuseBody(w *answer) {
+	if !w.multiplexed { // there the stream ends, and the others go on
+		w.Header().Set("Connection", "close")
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusRequestEntityTooLarge)
 	fmt.Fprintf(w, "request body too large: the limit is %d bytes\n", e.config.MaxBody)
@@ -61,6 +64,7 @@ func (e *Engine) finish(a *answer) {
 	v := recover()
 	if v == nil {
 		a.begin(http.StatusOK) // for a handler that has written nothing
+		a.limitRest()
 		e.answered()
 		return
 	}

@@ -3,6 +3,7 @@ package goroutines
 import (
 	"errors"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,21 @@ var errNoSendfile = errors.New("sendfile is not possible here")
 // look reads what is there without waiting. more is false when the client has
 // ended, or is gone.
 func (c *conn) look(p []byte) (n int, more bool) {
+	if c.secure == nil {
+		return c.lookRaw(p)
+	}
+	// A read that waits beside a handler keeps TLS locked until its deadline.
+	if err := c.file.SetReadDeadline(time.Now().Add(lingerTime)); err != nil {
+		return 0, false
+	}
+	c.wire.looking.Store(true)
+	defer c.wire.looking.Store(false)
+	n, err := c.secure.Read(p)
+	return n, n > 0 || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// lookRaw looks into the socket, below TLS.
+func (c *conn) lookRaw(p []byte) (n int, more bool) {
 	// A deadline that has passed would keep us from looking.
 	if err := c.file.SetReadDeadline(time.Now().Add(lingerTime)); err != nil {
 		return 0, false
@@ -41,9 +57,13 @@ func (c *conn) look(p []byte) (n int, more bool) {
 // linger closes our side and waits for the client to close its own, throwing away
 // what it sends.
 func (c *conn) linger() {
-	if err := c.CloseWrite(); err != nil {
-		return // the client has gone
+	if err := c.CloseWrite(); err == nil { // else the client has gone
+		c.discard()
 	}
+}
+
+// discard throws away what the client sends, until it ends.
+func (c *conn) discard() {
 	if err := c.file.SetReadDeadline(time.Now().Add(lingerTime)); err != nil {
 		return
 	}
@@ -53,13 +73,18 @@ func (c *conn) linger() {
 			break
 		}
 	}
-	c.mu.Lock()
-	c.ended = true
-	c.mu.Unlock()
+	c.becomeEnded()
 }
 
 // CloseWrite sends FIN: the client reads what is under way, then the end.
 func (c *conn) CloseWrite() error {
+	if c.secure != nil {
+		_ = c.secure.CloseWrite() // the end of TLS; there is none before a handshake is complete
+	}
+	return c.shutWrite()
+}
+
+func (c *conn) shutWrite() error {
 	var err error
 	if rawErr := c.raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_WR) }); rawErr != nil {
 		err = rawErr

@@ -23,7 +23,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 		if !c.extendWrite() {
 			return 0, c.failed("write", net.ErrClosed)
 		}
-		n, err := c.file.Write(p[:min(len(p), writeMax)])
+		n, err := c.stream.Write(p[:min(len(p), writeMax)])
 		written, p = written+n, p[n:]
 		if err != nil || len(p) == 0 {
 			return written, c.failed("write", err)
@@ -47,7 +47,7 @@ func (c *conn) extendWrite() bool {
 // bytes then go from the kernel to the kernel.
 func (c *conn) ReadFrom(from io.Reader) (n int64, err error) {
 	file, limit := fileBehind(from)
-	if file == nil {
+	if file == nil || c.secure != nil {
 		return io.Copy(writerOnly{c}, from)
 	}
 	n, err = c.sendFile(file, limit)
