@@ -111,7 +111,7 @@ func TestAppendMessageRefuses(t *testing.T) {
 		{"hello backwards", Hello{MinVersion: 3, MaxVersion: 2, PID: 1}, "versions 3 to 2"},
 		{"hello from nobody", Hello{MinVersion: 1, MaxVersion: 1}, "pid 0"},
 		{"welcome to the unknown", Welcome{Version: Version + 1}, "welcome to version 2"},
-		{"settings too long", Welcome{Version: 1, Settings: make([]byte, SettingsMax+1)}, "limit 16384"},
+		{"settings too long", Welcome{Version: 1, Settings: make([]byte, SettingsMax+1)}, "limit 49152"},
 		{"drain before the boot", Drain{Deadline: -5}, "drain until -5"},
 		{"watch of a slot that cannot be", Watch{Slot: SlotsMax}, "slot 1024 (limit 1024)"},
 		{"watched, likewise", Watched{Slot: 1 << 31}, "slot 2147483648 (limit 1024)"},

@@ -18,7 +18,7 @@ const EnvFD = "PREFORK_IPC"
 // Limits. Both sides apply them, to what they send and to what they receive.
 const (
 	MessageMax  = 64 << 10 // bytes of one message, header included
-	SettingsMax = 16 << 10 // bytes of Welcome.Settings
+	SettingsMax = 48 << 10 // bytes of Welcome.Settings; most of it is for certificates
 	TextMax     = 4096     // bytes of any text, which is valid UTF-8
 	FDsMax      = 253      // descriptors with one message: SCM_MAX_FD, unix(7)
 	SlotsMax    = 1024     // slots of a master

@@ -17,4 +17,16 @@ type Settings struct {
 	MaxHeader     int           `json:"max_header"`
 	MaxBody       int           `json:"max_body"`
 	Identify      bool          `json:"identify"`
+	TLS           *TLS          `json:"tls,omitempty"` // nil: none; on the engine goroutines
+}
+
+// TicketKeySize is the length of each of TLS.TicketKeys.
+const TicketKeySize = 32
+
+// TLS is what a worker needs to speak it. Its texts are secrets: they stand in no
+// message for people.
+type TLS struct {
+	Certificate string   `json:"certificate"` // PEM, the server's own first
+	Key         string   `json:"key"`         // PEM
+	TicketKeys  [][]byte `json:"ticket_keys"` // the first one seals, all of them open; base64 in JSON
 }

@@ -51,6 +51,7 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 		m.blame(m.sockets.refuseAll())
 	case supervise.ForgetRevision:
 		delete(m.configs, a.Revision)
+		delete(m.tickets, a.Revision)
 		m.blame(m.sockets.forget(a.Revision))
 	case supervise.ReopenLogs:
 		if m.opts.Reopen != nil {
@@ -101,7 +102,7 @@ func (m *master) startChild(a supervise.Spawn) (*child, error) {
 	if !ok {
 		return nil, fmt.Errorf("start worker: configuration %d is not kept any more", a.Revision)
 	}
-	talk, err := m.newTalk(a.ID, cfg)
+	talk, err := m.newTalk(a, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +148,8 @@ func (m *master) programOf(cfg config.Config) []string {
 	return m.builtin
 }
 
-func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error) {
-	o, err := newOurs(settingsFor(cfg), m.bell)
+func (m *master) newTalk(s supervise.Spawn, cfg config.Config) (talk, error) {
+	o, err := newOurs(settingsFor(cfg, m.tickets[s.Revision]), m.bell)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,7 @@ func (m *master) newTalk(id supervise.WorkerID, cfg config.Config) (talk, error)
 	// Somebody who tidies up may have removed the folder since the start. When it
 	// cannot be made, the socket cannot either, and says why.
 	_ = os.Mkdir(m.notifyFolder(), notifyFolderMode)
-	f, err := newForeign(m.notifyPath(id), cfg, m.journal.complaint)
+	f, err := newForeign(m.notifyPath(s.ID), cfg, m.journal.complaint)
 	if err != nil {
 		o.release()
 		return nil, err

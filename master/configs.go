@@ -16,6 +16,10 @@ import (
 func (m *master) keepConfig(cfg config.Config) supervise.Target {
 	m.lastRevision++
 	m.configs[m.lastRevision] = cfg
+	m.tickets.add(m.lastRevision)
+	for _, doubt := range cfg.Certificate.Doubts {
+		m.journal.note(supervise.Note{Level: supervise.Warn, Text: "certificate and key are used as they are", Reason: doubt})
+	}
 	t := supervise.Target{
 		Revision: m.lastRevision, Slots: cfg.Workers,
 		SurgeCount: cfg.Surge.Count, SurgePercent: cfg.Surge.Percent,
@@ -52,7 +56,7 @@ func environment(common []string, more map[string]string) []string {
 }
 
 // settingsFor returns what a built-in worker must know, for Welcome.
-func settingsFor(cfg config.Config) []byte {
+func settingsFor(cfg config.Config, ticketKeys [][]byte) []byte {
 	b, err := json.Marshal(ipc.Settings{
 		App:           cfg.App,
 		Engine:        cfg.Engine,
@@ -64,6 +68,7 @@ func settingsFor(cfg config.Config) []byte {
 		MaxHeader:     cfg.MaxHeader,
 		MaxBody:       cfg.MaxBody,
 		Identify:      cfg.Identify,
+		TLS:           tlsFor(cfg, ticketKeys),
 	})
 	if err != nil {
 		panic("master: settings cannot be marshalled: " + err.Error()) // plain numbers and words

@@ -55,6 +55,9 @@ func programKey(revision uint64, cfg config.Config) string {
 	if len(cfg.Command) > 0 {
 		return fmt.Sprintf("COMMAND of revision %d", revision)
 	}
+	if cfg.TLS() { // who has connected to speak to one must not meet the other
+		return cfg.App + " " + cfg.Engine + " TLS"
+	}
 	return cfg.App + " " + cfg.Engine
 }
 

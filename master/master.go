@@ -75,6 +75,7 @@ type master struct {
 	found        []supervise.Event // beside what was asked for; see handled
 	children     map[supervise.WorkerID]*child
 	configs      map[uint64]config.Config // by revision
+	tickets      tickets                  // of the same revisions
 	speaks       map[string]bool          // commands whose workers have said that they are ready
 	greets       map[string]bool          // commands whose workers have said hello
 	lastRevision uint64
@@ -131,7 +132,7 @@ func newMaster(opts Options) *master {
 	m := &master{
 		opts: opts, builtin: opts.Program, environ: process.Inheritable(opts.Environ), began: time.Now(),
 		control:  controlPath(opts.Config),
-		children: map[supervise.WorkerID]*child{}, configs: map[uint64]config.Config{}, speaks: map[string]bool{}, greets: map[string]bool{},
+		children: map[supervise.WorkerID]*child{}, configs: map[uint64]config.Config{}, tickets: tickets{}, speaks: map[string]bool{}, greets: map[string]bool{},
 		journal: journal{log: opts.Log, hub: control.NewHub()},
 		callers: callers{waiting: map[supervise.Caller]caller{}},
 		outputs: outputs{open: map[io.Closer]struct{}{}},

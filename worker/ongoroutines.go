@@ -12,8 +12,13 @@ import (
 
 // newGoroutines makes a net/http engine that serves a handler.
 func (c engineConfig) newGoroutines(handler http.Handler) (*goroutines.Engine, error) {
+	secure, err := tlsConfig(c.settings.TLS)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := goroutines.New(goroutines.Config{
 		Handler:       handler,
+		TLS:           secure,
 		IdleTimeout:   c.settings.IdleTimeout,
 		HeaderTimeout: c.settings.HeaderTimeout,
 		BodyTimeout:   c.settings.BodyTimeout,

@@ -19,6 +19,9 @@ type protocol struct {
 
 // newLoop makes an event loop that speaks a protocol.
 func (c engineConfig) newLoop(p protocol) (*reactor.Loop, error) {
+	if c.settings.TLS != nil {
+		return nil, fmt.Errorf("the engine %s has no TLS: serve by engine %s, or leave out tls-cert and tls-key", onReactor, onGoroutines)
+	}
 	loop, err := reactor.New(reactor.Config{
 		NewHandler:    p.newHandler,
 		MaxInput:      p.maxInput,

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"prefork/ipc"
@@ -35,6 +36,23 @@ func checkSettings(s ipc.Settings) error {
 	} {
 		if value.number < 0 {
 			return fmt.Errorf("%s is %d, which is below 0", value.key, value.number)
+		}
+	}
+	return checkTicketKeys(s.TLS)
+}
+
+// checkTicketKeys: without any, a client could resume its session only with the
+// worker that it has met.
+func checkTicketKeys(t *ipc.TLS) error {
+	if t == nil {
+		return nil
+	}
+	if len(t.TicketKeys) == 0 {
+		return errors.New("tls has no ticket_keys")
+	}
+	for i, key := range t.TicketKeys {
+		if len(key) != ipc.TicketKeySize {
+			return fmt.Errorf("tls has a ticket_keys[%d] of %d bytes, not %d", i, len(key), ipc.TicketKeySize)
 		}
 	}
 	return nil

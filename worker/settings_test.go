@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,8 @@ func TestParseSettingsRefuses(t *testing.T) {
 		{"wrong type", `{"app":7}`, "cannot unmarshal number"},
 		{"two of them", `{"app":"hello"}{}`, "after top-level value"},
 		{"negative time", `{"orphan_timeout_ns":-1}`, "orphan_timeout_ns is -1, which is below 0"},
+		{"no ticket keys", `{"tls":{}}`, "tls has no ticket_keys"},
+		{"short ticket key", `{"tls":{"ticket_keys":["AAAA"]}}`, "ticket_keys[0] of 3 bytes, not 32"},
 		{"negative size", `{"max_body":-1}`, "max_body is -1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -51,13 +54,14 @@ func TestParseSettingsRefuses(t *testing.T) {
 func FuzzParseSettings(f *testing.F) {
 	f.Add([]byte(`{"app":"hello","idle_timeout_ns":75000000000,"identify":true}`))
 	f.Add([]byte(`{"max_header":-1}`))
+	f.Add([]byte(`{"tls":{"certificate":"-----BEGIN","key":"","ticket_keys":["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]}}`))
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		settings, err := parseSettings(encoded)
 		if err != nil {
 			return
 		}
 		again, err := parseSettings(mustMarshal(t, settings))
-		if err != nil || again != settings {
+		if err != nil || !reflect.DeepEqual(again, settings) {
 			t.Errorf("%+v came back as %+v, %v", settings, again, err)
 		}
 	})

@@ -24,6 +24,9 @@ func checkCommand(env environment) *cli.Command {
 			if err != nil {
 				return err
 			}
+			for _, doubt := range resolved.Config.Certificate.Doubts {
+				fmt.Fprintf(env.stderr, "prefork: warning: %s\n", doubt)
+			}
 			_, err = fmt.Fprint(env.stdout, resolved.TOML())
 			return err
 		},

@@ -3,13 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"prefork/master/config"
 )
@@ -62,7 +60,10 @@ func (l loader) load() (config.Resolved, error) {
 	if err := resolved.Config.Validate(); err != nil { // it may be too long now
 		return resolved, usagef("%v", err)
 	}
-	return resolved, l.spareFile(resolved.Config)
+	if err := l.spareFile(resolved.Config); err != nil {
+		return resolved, err
+	}
+	return resolved, l.certify(&resolved)
 }
 
 // spareFile refuses paths that would have the master write over its own
@@ -86,39 +87,28 @@ func (l loader) absolute(path string) string {
 }
 
 func (l loader) read() (*config.File, error) {
-	// O_NONBLOCK: opening a pipe would wait for somebody who writes (fifo(7)).
-	f, err := os.OpenFile(l.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	data, _, err := readRegular(l.path, config.FileMax)
 	if err != nil {
-		return nil, l.refuse(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, l.refuse(err)
-	case info.IsDir():
-		return nil, l.refuse(errors.New("this is a folder: write the path of a file in it"))
-	case !info.Mode().IsRegular():
-		return nil, l.refuse(errors.New("not a regular file, and a reload has to read it again: write the path of one"))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, config.FileMax+1))
-	if err != nil {
-		return nil, l.refuse(err)
+		return nil, fmt.Errorf("%s %q: %s", l.named, l.path, reasonOf(err))
 	}
 	return &config.File{Path: l.path, Data: data}, nil
 }
 
-// refuse says in one line why the file cannot be read, and what to do.
-func (l loader) refuse(err error) error {
-	reason := err.Error()
+var (
+	errFolder    = errors.New("this is a folder: write the path of a file in it")
+	errIrregular = errors.New("not a regular file, and a reload has to read it again: write the path of one")
+)
+
+// reasonOf says why a file cannot be read, and what to do.
+func reasonOf(err error) string {
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		reason = "there is no such file: write the path of one that is there"
+		return "there is no such file: write the path of one that is there"
 	case errors.Is(err, fs.ErrPermission):
-		reason = fmt.Sprintf("user %d may not read it: change its owner or mode", os.Geteuid())
+		return fmt.Sprintf("user %d may not read it: change its owner or mode", os.Geteuid())
 	case errors.As(err, &path):
-		reason = path.Err.Error() + ": write the path of a file that can be read"
+		return path.Err.Error() + ": write the path of a file that can be read"
 	}
-	return fmt.Errorf("%s %q: %s", l.named, l.path, reason)
+	return err.Error()
 }

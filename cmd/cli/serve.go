@@ -165,9 +165,13 @@ func masterFlagsFor(cfg config.Config) string {
 func (e environment) urls(s master.Serving, cfg config.Config) string {
 	speaksHTTP := len(cfg.Command) == 0 && e.serve == nil && cfg.App != "echo"
 	var shown []string
+	scheme := "http://"
+	if cfg.TLS() {
+		scheme = "https://"
+	}
 	for _, address := range s.Addresses {
 		if speaksHTTP && !strings.HasPrefix(address, "unix:") {
-			address = "http://" + address
+			address = scheme + address
 		}
 		shown = append(shown, address)
 	}

@@ -49,14 +49,15 @@ log-level = "debug"
 environment = { A = "b" }
 `
 	siblings := strings.Replace(file, `queue = "shared"`, `sibling-fds = true`, 1) // one excludes the other
-	for _, text := range []string{file, siblings} {
+	secure := "\ntls-cert = \"/cert\"\ntls-key = \"/key\""                         // not for a command
+	for _, text := range []string{file, siblings, secure} {
 		next := mustResolve(t, Sources{File: &File{Path: "shop.toml", Data: []byte(text)}})
 		if err := RefuseChange(Default(), next.Config); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, k := range Keys() {
-		if !k.Fixed && k.Name != "app" && k.Name != "engine" && !strings.Contains(file+siblings, "\n"+k.Name+" = ") {
+		if !k.Fixed && k.Name != "app" && k.Name != "engine" && !strings.Contains(file+siblings+secure, "\n"+k.Name+" = ") {
 			t.Errorf("%s is not tried: give it another value in this test, or make it fixed", k.Name)
 		}
 	}

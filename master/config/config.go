@@ -25,6 +25,11 @@ type Config struct {
 	Engine string
 	// Root is the folder that the app static serves.
 	Root string
+	// TLSCert and TLSKey are the paths of PEM files, for workers that speak TLS;
+	// both are empty for those that do not.
+	TLSCert, TLSKey string
+	// Certificate is what these files hold: see Resolved.Certify.
+	Certificate Certificate
 	// Queue is "slot" for a listening socket for each slot, or "shared" for one
 	// that all slots share.
 	Queue string

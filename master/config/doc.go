@@ -26,6 +26,7 @@
 //	environ.go                  variables and flags
 //	resolve.go, origin.go       layers, and where values came from
 //	validate.go, program.go     what values mean together
+//	tls.go, certificate.go      TLS; what files hold that others have read
 //	change.go                   what a reload cannot change
 //
 // The package is pure: no I/O, no clock, no goroutines. Its values may be copied

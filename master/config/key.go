@@ -54,6 +54,8 @@ var keys = []Key{
 	builtIn(text("app", func(c *Config) *string { return &c.App })),
 	builtIn(text("engine", func(c *Config) *string { return &c.Engine })),
 	builtIn(text("root", func(c *Config) *string { return &c.Root })),
+	optional("tls-cert", `"/etc/ssl/shop.pem"`, func(c *Config) *string { return &c.TLSCert }),
+	optional("tls-key", `"/etc/ssl/private/shop.key"`, func(c *Config) *string { return &c.TLSKey }),
 	text("queue", func(c *Config) *string { return &c.Queue }),
 	key("helpers", Count, func(c *Config) *int { return &c.Helpers }, ParseHelpers, strconv.Itoa),
 	key("sibling-fds", Switch, func(c *Config) *bool { return &c.SiblingFDs }, parseSwitch, strconv.FormatBool),

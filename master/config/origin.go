@@ -19,7 +19,7 @@ type source int
 
 const (
 	fromDefault source = iota
-	fromApp            // the app needs it so
+	fromNeed           // another key needs it so
 	fromFile
 	fromVariable
 	fromFlag
@@ -31,8 +31,8 @@ func (o Origin) String() string {
 	switch o.source {
 	case fromDefault:
 		return "default"
-	case fromApp:
-		return "default with app " + o.name
+	case fromNeed:
+		return "default with " + o.name
 	case fromFile:
 		return oneLine(o.name) + ":" + strconv.Itoa(o.line)
 	case fromArguments:

@@ -38,6 +38,7 @@ func (p *problems) checkProgram(c Config) {
 	p.checkWord("app", c.App, Apps())
 	p.checkEngine(c)
 	p.checkRoot(c.Root)
+	p.checkTLS(c)
 	p.checkWord("queue", c.Queue, Queues())
 	p.checkHelpers(c)
 	p.checkReady(c)

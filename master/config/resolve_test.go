@@ -83,6 +83,7 @@ func TestEveryKeyCanBeSetEverywhere(t *testing.T) {
 func TestAppAndCommand(t *testing.T) {
 	t.Parallel()
 	const command, static = `command = ["sh", "-c", "x"]`, `app = "static"`
+	const secure = "tls-cert = \"/cert\"\ntls-key = \"/key\""
 	for _, tc := range []struct {
 		name                  string
 		file                  string
@@ -99,6 +100,15 @@ func TestAppAndCommand(t *testing.T) {
 		{name: "flag beats the file's command", file: command, flags: []string{"app=echo"}, wantApp: "echo", wantEngine: "reactor"},
 		{name: "variable beats the file's command", file: command, environ: []string{"PREFORK_APP=echo"}, wantApp: "echo", wantEngine: "reactor"},
 		{name: "static takes its engine", flags: []string{"app=static"}, wantApp: "static", wantEngine: "goroutines"},
+		{name: "TLS takes its engine", file: secure, wantApp: "hello", wantEngine: "goroutines"},
+		{name: "TLS with another", file: secure, flags: []string{"engine=reactor"},
+			wantError: `--engine "reactor": TLS needs the engine goroutines: write goroutines, or leave engine out, or leave tls-cert and tls-key out`},
+		{name: "TLS of echo", file: secure, flags: []string{"app=echo"},
+			wantError: `shop.toml:1:1: tls-cert "/cert": the app echo runs on the engine reactor, which has no TLS: leave tls-cert and tls-key out, or write another app`},
+		{name: "TLS of a command", file: secure, arguments: []string{"sh"},
+			wantError: `shop.toml:1:1: tls-cert "/cert": a COMMAND ("sh") reads from its connections itself, so TLS is its own business: leave tls-cert and tls-key out, and tell the COMMAND`},
+		{name: "a key alone", flags: []string{"tls-key=/key"},
+			wantError: `--tls-key "/key": there is no tls-cert, and a key is of no use without its certificate: write both, or leave both out`},
 		{name: "static with its engine", file: static, environ: []string{"PREFORK_ENGINE=goroutines"}, wantApp: "static", wantEngine: "goroutines"},
 		{name: "static with another", environ: []string{"PREFORK_ENGINE=reactor"}, flags: []string{"app=static"},
 			wantError: `PREFORK_ENGINE "reactor": the app static needs the engine goroutines: write goroutines, or leave engine out`},

@@ -165,7 +165,7 @@ func (p *problems) checkWord(key, word string, known []string) {
 }
 
 func (p *problems) checkPaths(c Config) {
-	taken := make(map[string]string)
+	taken := map[string]string{c.TLSCert: "tls-cert", c.TLSKey: "tls-key"}
 	for _, a := range c.Listen {
 		if a.Network == NetworkUnix {
 			taken[a.Path] = "listen"
@@ -187,10 +187,7 @@ func (p *problems) checkPaths(c Config) {
 
 func (p *problems) checkPath(key, path string) {
 	switch {
-	case strings.ContainsRune(path, 0):
-		p.add(key, path, "a path cannot hold a zero byte: write it without")
-	case strings.HasSuffix(path, "/"):
-		p.add(key, path, "this is a folder: write the path of a file in it")
+	case p.checkFilePath(key, path):
 	case key == "control" && path[0] == '@':
 		// net and x/sys/unix would take it for an abstract socket, which has no
 		// owner and no mode: everybody on the machine could stop the service.
@@ -198,6 +195,19 @@ func (p *problems) checkPath(key, path string) {
 	case key == "control" && len(path) > SocketPathMax:
 		p.add(key, path, "%d bytes, and the kernel takes at most %d for a socket: write a shorter path", len(path), SocketPathMax)
 	}
+}
+
+// checkFilePath refuses what no file can be called.
+func (p *problems) checkFilePath(key, path string) (refused bool) {
+	switch {
+	case strings.ContainsRune(path, 0):
+		p.add(key, path, "a path cannot hold a zero byte: write it without")
+	case strings.HasSuffix(path, "/"):
+		p.add(key, path, "this is a folder: write the path of a file in it")
+	default:
+		return false
+	}
+	return true
 }
 
 // textOf takes the reason out of a Parse function's error, whose value the
