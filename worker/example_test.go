@@ -61,6 +61,6 @@ func (upperCase) Handle(in, out []byte) (consumed int, output []byte, next react
 
 func ExampleWorker_Serve() {
 	worker.Main(func(w *worker.Worker) error {
-		return w.Serve(func() reactor.Handler { return upperCase{} })
+		return w.Serve(func(*reactor.Loop) reactor.Handler { return upperCase{} })
 	})
 }

@@ -21,7 +21,7 @@ var programs = map[string]func(*Worker) error{
 	"http":     func(w *Worker) error { return w.ServeHTTP(who(w)) },
 	"fasthttp": serveFastHTTP,
 	"lines": func(w *Worker) error {
-		return w.Serve(func() reactor.Handler { return upperCase{} })
+		return w.Serve(func(*reactor.Loop) reactor.Handler { return upperCase{} })
 	},
 	"refuses":  func(*Worker) error { return errors.New("open the shop's books: no such file") },
 	"forgets":  func(*Worker) error { return nil },

@@ -59,17 +59,20 @@ func (w *Worker) ServeFastHTTP(handler fasthttp.RequestHandler) error {
 }
 
 // Serve serves a protocol of the program's own on an event loop: newHandler makes
-// the handler of each new connection. Neither may block. idle-timeout,
+// the handler of each new connection. Neither may block: what takes long goes by the
+// loop's Lend and Compute. idle-timeout,
 // header-timeout and body-timeout of the configuration apply as the handler's
 // phases say, and a message has at most reactor.MaxInputDefault bytes. Each
 // message that a handler consumes counts as a request. The result is that of
 // ServeHTTP.
-func (w *Worker) Serve(newHandler func() reactor.Handler) error {
+func (w *Worker) Serve(newHandler func(*reactor.Loop) reactor.Handler) error {
 	if newHandler == nil {
 		return errors.New("Serve got no function that makes handlers: give it one")
 	}
 	return w.serve(func(c engineConfig) (engine, error) {
-		return c.newLoop(protocol{newHandler: c.counting(newHandler)})
+		var loop *reactor.Loop
+		loop, err := c.newLoop(protocol{newHandler: c.counting(func() reactor.Handler { return newHandler(loop) })})
+		return loop, err
 	})
 }
 

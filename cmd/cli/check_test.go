@@ -166,7 +166,6 @@ func TestWordsThatAreNoCommand(t *testing.T) {
 		{[]string{"check", "shop.toml"}, `prefork: "shop.toml" is too much: did you mean --config shop.toml?`},
 		{[]string{"run", "-w", "2", "--"}, `prefork: no COMMAND after "--": write one, or leave "--" out`},
 		{[]string{"run", "--app", "hello", "--", "sh"}, `prefork: --app "hello": there is a command too ("sh"), and a worker is one of the two: leave one out`},
-		{[]string{"run", "--app", "static", "--engine", "reactor"}, `prefork: --engine "reactor": the app static needs the engine goroutines: write goroutines, or leave engine out`},
 		{[]string{"check", "--", ""}, `prefork: COMMAND "": no program: the first word is the program's name, write it there`},
 	} {
 		if r := inProcess(nil, c.args...); r.code != 2 || r.stderr != c.says+"\n" {

@@ -23,7 +23,7 @@ var flagHelps = map[string]flagHelp{
 	"listen":         {short: "l", value: "ADDR", usage: "address to serve: host:port, [v6]:port, unix:PATH, systemd:NAME; may be given several times"},
 	"workers":        {short: "w", value: "N", usage: "how many workers; auto: one for each CPU that this process may use"},
 	"app":            {value: "APP", usage: "built-in worker: " + strings.Join(config.Apps(), ", ")},
-	"engine":         {value: "ENGINE", usage: "what runs it: reactor, or goroutines (net/http); static and TLS take goroutines by themselves"},
+	"engine":         {value: "ENGINE", usage: "what runs it: reactor, or goroutines (net/http); TLS takes goroutines by itself"},
 	"root":           {value: "FOLDER", usage: "folder that the app static serves"},
 	"tls-cert":       {value: "FILE", usage: "speak TLS and HTTP/2 with this certificate (PEM, its chain behind it); a reload reads it again", preset: "none"},
 	"tls-key":        {value: "FILE", usage: "private key of the certificate (PEM)", preset: "none"},

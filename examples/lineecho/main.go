@@ -15,7 +15,7 @@ import (
 
 func main() {
 	worker.Main(func(w *worker.Worker) error {
-		return w.Serve(func() reactor.Handler { return lines{slot: w.Slot()} })
+		return w.Serve(func(*reactor.Loop) reactor.Handler { return lines{slot: w.Slot()} })
 	})
 }
 

@@ -84,8 +84,6 @@ func ownedVariable(name string) bool {
 
 func (p *problems) checkEngine(c Config) {
 	switch {
-	case c.App == appStatic && c.Engine == engineReactor:
-		p.add("engine", c.Engine, "the app static needs the engine goroutines: write goroutines, or leave engine out")
 	case c.App == appEcho && c.Engine == engineGoroutines:
 		p.add("engine", c.Engine, "the app echo needs the engine reactor: write reactor, or leave engine out")
 	default:

@@ -172,23 +172,13 @@ func (r *resolution) chooseProgram(l layer) {
 	}
 }
 
-// chooseEngine gives the app static and TLS the one engine that has them, unless
-// somebody asked for another.
+// chooseEngine gives TLS the one engine that has it, unless somebody asked for
+// another. The app echo has no other, and so no TLS.
 func (r *resolution) chooseEngine() {
-	if _, asked := r.origins["engine"]; asked {
-		return
+	if _, asked := r.origins["engine"]; !asked && r.config.TLS() && r.config.App != appEcho {
+		r.config.Engine = engineGoroutines
+		r.origins["engine"] = Origin{source: fromNeed, name: "tls-cert"}
 	}
-	switch {
-	case r.config.App == appStatic:
-		r.needGoroutines("app " + appStatic)
-	case r.config.TLS() && r.config.App != appEcho: // which has no other engine, and so no TLS
-		r.needGoroutines("tls-cert")
-	}
-}
-
-func (r *resolution) needGoroutines(because string) {
-	r.config.Engine = engineGoroutines
-	r.origins["engine"] = Origin{source: fromNeed, name: because}
 }
 
 // validate adds what Validate finds, except about values that were refused

@@ -99,7 +99,8 @@ func TestAppAndCommand(t *testing.T) {
 		{name: "arguments beat the file's command", file: command, arguments: []string{"ls", "--workers", "-1"}, wantApp: "hello", wantCommand: "ls --workers -1", wantEngine: "reactor"},
 		{name: "flag beats the file's command", file: command, flags: []string{"app=echo"}, wantApp: "echo", wantEngine: "reactor"},
 		{name: "variable beats the file's command", file: command, environ: []string{"PREFORK_APP=echo"}, wantApp: "echo", wantEngine: "reactor"},
-		{name: "static takes its engine", flags: []string{"app=static"}, wantApp: "static", wantEngine: "goroutines"},
+		{name: "static", flags: []string{"app=static"}, wantApp: "static", wantEngine: "reactor"},
+		{name: "static with TLS", file: secure, flags: []string{"app=static"}, wantApp: "static", wantEngine: "goroutines"},
 		{name: "TLS takes its engine", file: secure, wantApp: "hello", wantEngine: "goroutines"},
 		{name: "TLS with another", file: secure, flags: []string{"engine=reactor"},
 			wantError: `--engine "reactor": TLS needs the engine goroutines: write goroutines, or leave engine out, or leave tls-cert and tls-key out`},
@@ -109,12 +110,10 @@ func TestAppAndCommand(t *testing.T) {
 			wantError: `shop.toml:1:1: tls-cert "/cert": a COMMAND ("sh") reads from its connections itself, so TLS is its own business: leave tls-cert and tls-key out, and tell the COMMAND`},
 		{name: "a key alone", flags: []string{"tls-key=/key"},
 			wantError: `--tls-key "/key": there is no tls-cert, and a key is of no use without its certificate: write both, or leave both out`},
-		{name: "static with its engine", file: static, environ: []string{"PREFORK_ENGINE=goroutines"}, wantApp: "static", wantEngine: "goroutines"},
-		{name: "static with another", environ: []string{"PREFORK_ENGINE=reactor"}, flags: []string{"app=static"},
-			wantError: `PREFORK_ENGINE "reactor": the app static needs the engine goroutines: write goroutines, or leave engine out`},
+		{name: "static with an engine", file: static, environ: []string{"PREFORK_ENGINE=goroutines"}, wantApp: "static", wantEngine: "goroutines"},
 		{name: "flag and arguments", flags: []string{"app=echo"}, arguments: []string{"sh"},
 			wantError: `--app "echo": there is a command too ("sh"), and a worker is one of the two: leave one out`},
-		{name: "empty command is none", file: "command = []\n" + static, wantApp: "static", wantEngine: "goroutines"},
+		{name: "empty command is none", file: "command = []\n" + static, wantApp: "static", wantEngine: "reactor"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

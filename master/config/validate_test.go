@@ -80,7 +80,6 @@ func TestValidateRefuses(t *testing.T) {
 		{"too many workers", func(c *Config) { c.Workers = SlotsMax + 1 }, `workers "1025": not a count`},
 		{"app mistyped", func(c *Config) { c.App = "helo" }, `app "helo": unknown: did you mean hello?`},
 		{"app unknown", func(c *Config) { c.App = "apache" }, `app "apache": unknown: write one of hello, static, echo`},
-		{"static on the reactor", func(c *Config) { c.App = "static" }, `engine "reactor": the app static needs the engine goroutines`},
 		{"echo by net/http", func(c *Config) { c.App, c.Engine = "echo", "goroutines" }, `engine "goroutines": the app echo needs the engine reactor`},
 		{"engine", func(c *Config) { c.Engine = "Reactor" }, `engine "Reactor": unknown: did you mean reactor?`},
 		{"queue", func(c *Config) { c.Queue = "" }, `queue "": unknown: write one of slot, shared`},
