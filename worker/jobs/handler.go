@@ -145,7 +145,7 @@ func (w *responseWriter) begin() {
 		w.outlet = open{to}
 	}
 	w.last = w.job.Complete()
-	if w.job.IsHead() || isBodiless(w.status) {
+	if w.job.IsHead() || proto.IsBodiless(w.status) {
 		w.outlet = nowhere{}
 	}
 	if _, w.err = to.Write(w.response.Header.Header()); w.err == nil && len(w.held) > 0 {
@@ -194,9 +194,4 @@ func (w *responseWriter) finish() ([]byte, reactor.Phase) {
 		return nil, reactor.Close
 	}
 	return nil, reactor.Idle
-}
-
-// isBodiless tells the answers that have no body (RFC 9110, section 6.4.1).
-func isBodiless(status int) bool {
-	return status < http.StatusOK || status == http.StatusNoContent || status == http.StatusNotModified
 }

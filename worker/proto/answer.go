@@ -142,7 +142,8 @@ func (h *HTTP) complete(response *fasthttp.Response, m manner) (last bool) {
 
 var errNoRoom = errors.New("no room left")
 
-// printer serialises responses. The loop has one, and so has each job.
+// printer serialises responses. The loop has one, and so has each job. What is common
+// needs nothing of it.
 type printer struct {
 	to     sink
 	writer *bufio.Writer // over to
@@ -156,6 +157,9 @@ func newPrinter() *printer {
 
 // append fails with errNoRoom when the response is longer than room, in bytes.
 func (p *printer) append(response *fasthttp.Response, out []byte, room int) ([]byte, error) {
+	if !response.IsBodyStream() && len(response.Header.PeekTrailerKeys()) == 0 {
+		return appendWhole(response, out), nil
+	}
 	p.to = sink{data: out, room: room}
 	p.writer.Reset(&p.to)
 	err := response.Write(p.writer)
@@ -164,6 +168,25 @@ func (p *printer) append(response *fasthttp.Response, out []byte, room int) ([]b
 	}
 	out, p.to = p.to.data, sink{}
 	return out, err
+}
+
+// appendWhole is Response.Write for a response whose body is there and has no trailer,
+// without a writer between.
+func appendWhole(response *fasthttp.Response, out []byte) []byte {
+	body, bodiless := response.Body(), response.SkipBody || IsBodiless(response.StatusCode())
+	if !bodiless || len(body) > 0 {
+		response.Header.SetContentLength(len(body)) // of the body that HEAD leaves out, too
+	}
+	out = append(out, response.Header.Header()...)
+	if bodiless {
+		return out
+	}
+	return append(out, body...)
+}
+
+// IsBodiless tells the answers that have no body (RFC 9110, section 6.4.1).
+func IsBodiless(status int) bool {
+	return status < fasthttp.StatusOK || status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified
 }
 
 // sink is an io.Writer that appends.

@@ -30,7 +30,11 @@ type Answers func(method, path, sent []byte) (status int, body []byte)
 func (answer Answers) App() fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType(PlainText)
-		status, body := answer(ctx.Method(), ctx.Path(), ctx.URI().PathOriginal())
+		path, sent := ctx.RequestURI(), ctx.RequestURI()
+		if string(path) != "/" { // which is what it looks like
+			path, sent = ctx.Path(), ctx.URI().PathOriginal()
+		}
+		status, body := answer(ctx.Method(), path, sent)
 		ctx.SetStatusCode(status)
 		if status == fasthttp.StatusMethodNotAllowed {
 			ctx.Response.Header.Set(fasthttp.HeaderAllow, HelloMethods)

@@ -256,7 +256,9 @@ func (h *HTTP) readBody(body []byte) verdict {
 
 func (h *HTTP) read(data []byte) {
 	h.source.Reset(data)
-	h.reader.Reset(&h.source)
+	if h.reader.Buffered() > 0 { // else it begins with the source anyway
+		h.reader.Reset(&h.source)
+	}
 }
 
 func (h *HTTP) unread() int { return h.reader.Buffered() + h.source.Len() }
