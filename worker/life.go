@@ -199,8 +199,9 @@ func (l *life) becomeServing() error {
 
 // listen runs on the engine. No drain overtakes it: the engine takes both in order.
 // The sockets of a COMMAND block until now, since its predecessor may have been a
-// program that wants them so. Listening comes AFTER our sockets are in the loop: the siblings that then watch
-// them stand behind us. It is said again when a pause has put us behind them.
+// program that wants them so. Listening comes AFTER our sockets are in the loop: the
+// siblings that then watch them stand behind us. It is said again when a pause has
+// put us behind them.
 func (l *life) listen() {
 	for _, fd := range l.listeners {
 		err := unix.SetNonblock(fd, true)

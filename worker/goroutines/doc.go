@@ -56,12 +56,12 @@
 // # Not promised
 //
 // It cannot end a handler that never returns: after a drain's deadline such a
-// goroutine outlives Run, without its connection. It does not see that a handler hangs, because others are served meanwhile; the
-// beat tells about the accept loop and the process. Answers that net/http gives by
-// itself, to what is no HTTP request (400, 501, 505), carry no identity and are
-// not counted. The limit for headers of pipelined requests is exact to 4 KiB only.
-// The limit for headers of HTTP/2 is net/http's own, and so is its answer to a
-// longer one. With TLS a request on a connection that rests begins, for the header
+// goroutine outlives Run, without its connection. It does not see that a handler
+// hangs, because others are served meanwhile; the beat tells about the accept loop
+// and the process. Answers that net/http gives by itself, to what is no HTTP request
+// (400, 501, 505), carry no identity and are not counted. The limit for headers of
+// pipelined requests is exact to 4 KiB only. The limit for headers of HTTP/2 is
+// net/http's own, and so is its answer to a longer one. With TLS a request on a connection that rests begins, for the header
 // timeout, when its first record is whole.
 // http.CloseNotifier, deprecated since Go 1.11, is not offered to handlers.
 //
