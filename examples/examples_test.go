@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,18 @@ import (
 	"prefork/internal/testproc"
 )
 
+// full repeats what is a matter of chance, some minutes.
+var full = flag.Bool("full", false, "repeat the changes under load, some minutes")
+
 func TestMain(m *testing.M) { os.Exit(testproc.Main(m)) }
+
+// rounds is how often a change under load is made.
+func rounds(often int) int {
+	if *full {
+		return often
+	}
+	return 1
+}
 
 // example is one of the workers of this folder.
 type example struct {
@@ -36,14 +48,14 @@ var examples = map[string]example{
 	"sh":                {"perl", "perl", []string{"sh/worker.sh"}, 20, nil},
 }
 
-// TestExamplesReload: four reloads under new connections lose none.
+// TestExamplesReload: reloads under new connections lose none.
 func TestExamplesReload(t *testing.T) {
 	for name, e := range examples {
 		t.Run(name, func(t *testing.T) {
-			const reloads = 4
+			reloads := rounds(4)
 			m, st := e.start(t, 4)
 			before := st.Ready()
-			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: 2 * reloads * time.Second})
+			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: time.Duration(2*reloads) * time.Second})
 			for n := 1; n <= reloads; n++ {
 				loadtest.Await(t, g, n*e.rate)
 				m.Signal(t, syscall.SIGHUP)
@@ -69,10 +81,10 @@ func TestExamplesReload(t *testing.T) {
 func TestExamplesShrinkAndGrow(t *testing.T) {
 	for _, name := range []string{"python sync", "python helping", "sh"} {
 		t.Run(name, func(t *testing.T) {
-			const rounds = 3
+			rounds := rounds(3)
 			e := examples[name]
 			m, st := e.start(t, 4)
-			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: 2 * rounds * time.Second})
+			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: time.Duration(2*rounds) * time.Second})
 			for n := 1; n <= rounds; n++ {
 				loadtest.Await(t, g, n*e.rate)
 				for _, workers := range []string{"1", "4"} {
