@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"prefork/worker/proto"
@@ -19,6 +22,8 @@ const (
 	// unwantedMax is how much of a body is read that the application has left unread,
 	// in bytes, before the connection is given up (net/http: 256 KiB).
 	unwantedMax = 256 << 10
+	// unwantedTime bounds how long that may take.
+	unwantedTime = time.Second
 )
 
 // state is what has become of a body, or the HTTP status with which it is refused.
@@ -42,15 +47,22 @@ var (
 	blankLine = []byte("\r\n\r\n") // with the end of the line before it
 )
 
-// body reads the body of a request from its connection. It is an io.Reader for the
-// application, and remembers what it has come to.
+// body reads the body of a request from its connection. It is the application's to
+// read, and remembers what it has come to.
 type body struct {
-	source *bufio.Reader // what was unread, then the connection
+	conn   net.Conn
+	source *bufio.Reader // what was unread, then conn
 	from   io.Reader     // the decoded body
-	left   int           // bytes until it is complete, or too long
 	plan   proto.Body
-	state  state
-	err    error // how it has ended; nil: it goes on
+
+	// over: the application has no part in it any more. It may have left somebody
+	// behind who still reads.
+	over atomic.Bool
+
+	mu    sync.Mutex
+	left  int // bytes until it is complete, or too long
+	state state
+	err   error // how it has ended; nil: it goes on
 }
 
 // openBody begins to read. Whatever its length, the body has to be there within
@@ -64,7 +76,7 @@ func openBody(plan proto.Body, lent *reactor.Lent, timeout time.Duration) (*body
 		return nil, err
 	}
 	source := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(lent.Unread()), conn), readAhead)
-	b := &body{source: source, from: source, left: plan.Length, plan: plan}
+	b := &body{conn: conn, source: source, from: source, left: plan.Length, plan: plan}
 	if plan.Length == proto.Chunked {
 		// net/http's own: where it and our frame would disagree about a chunk, we are
 		// the stricter ones.
@@ -73,8 +85,23 @@ func openBody(plan proto.Body, lent *reactor.Lent, timeout time.Duration) (*body
 	return b, nil
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader, for the application.
 func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.read(p)
+}
+
+// Close implements io.Closer, for the application.
+func (b *body) Close() error {
+	b.over.Store(true)
+	return nil
+}
+
+func (b *body) read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
@@ -124,13 +151,30 @@ func (b *body) readTrailer() {
 }
 
 // finish reads what the application has left, within reason, and returns what the
-// body was.
+// body was. The application has its answer by then, so a rest that does not come is
+// one that nobody wanted.
 func (b *body) finish() state {
-	if _, err := io.CopyN(io.Discard, b, unwantedMax); err == nil && b.err == nil {
+	b.over.Store(true)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return b.state
+	}
+	if b.plan.Length != proto.Chunked && b.left > unwantedMax {
+		return unwanted
+	}
+	// A connection that is gone says so by the next read.
+	_ = b.conn.SetReadDeadline(time.Now().Add(unwantedTime))
+	_, _ = io.CopyN(io.Discard, readerFunc(b.read), unwantedMax) // err has the error
+	if b.err == nil || b.state == cutOff {
 		return unwanted
 	}
 	return b.state
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // rest is what was read behind the body.
 func (b *body) rest() []byte {

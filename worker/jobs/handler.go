@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strconv"
@@ -42,20 +43,19 @@ func (j *job) serveHTTP(w http.ResponseWriter, request *http.Request) (served bo
 	return true
 }
 
-// request makes net/http's request of fasthttp's. A body that is not here yet is not
-// read before the Handler does.
+// request makes net/http's request of fasthttp's. A body that is not here yet is read
+// when the Handler does.
 func (j *job) request() (*http.Request, error) {
 	ctx := j.Ctx()
-	body := ctx.Request.BodyStream()
-	if body != nil {
-		ctx.Request.ResetBody()
-	}
 	request := new(http.Request)
 	if err := fasthttpadaptor.ConvertRequest(ctx, request, true); err != nil {
 		return nil, err
 	}
-	if body != nil {
-		request.Body, request.ContentLength = io.NopCloser(body), int64(j.Body.Length)
+	switch whole := ctx.Request.Body(); {
+	case j.body != nil:
+		request.Body, request.ContentLength = j.body, int64(j.Body.Length)
+	case len(whole) > 0: // fasthttp uses it again, and a Handler may leave somebody behind who reads it
+		request.Body = io.NopCloser(bytes.NewReader(bytes.Clone(whole)))
 	}
 	return request, nil
 }
@@ -77,9 +77,10 @@ type responseWriter struct {
 // Header implements http.ResponseWriter.
 func (w *responseWriter) Header() http.Header { return w.header }
 
-// WriteHeader implements http.ResponseWriter. Of several calls the first one counts.
+// WriteHeader implements http.ResponseWriter. Of several calls the first one counts;
+// what would be said before the answer (1xx) is not.
 func (w *responseWriter) WriteHeader(status int) {
-	if w.status == 0 {
+	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
 	}
 }

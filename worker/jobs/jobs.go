@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -18,6 +19,11 @@ type Config struct {
 	Lend, Compute func(reactor.Errand)
 	// Handler answers the requests. nil: the application of the proto.HTTP does.
 	Handler http.Handler
+	// StreamBody lets that application read a long body as it comes
+	// (RequestBodyStream), as fasthttp.Server.StreamRequestBody does; of one that breaks
+	// off it then has read a part, and PostBody returns the words of the error. false: it
+	// is called when the body is there.
+	StreamBody bool
 	// BodyTimeout bounds the time in which a body has to come, however steadily it
 	// does.
 	BodyTimeout time.Duration
@@ -48,7 +54,7 @@ func (s *Jobs) Serve(config *proto.HTTPConfig) {
 }
 
 func (s *Jobs) send(j *proto.Job, to proto.Place) {
-	task := &job{Job: j, config: &s.config}
+	task := &job{Job: j, config: &s.config, pooled: to == proto.OnPool}
 	if to == proto.OnPool {
 		s.config.Compute(task.run)
 		return
@@ -60,7 +66,10 @@ func (s *Jobs) send(j *proto.Job, to proto.Place) {
 type job struct {
 	*proto.Job
 	config *Config
+	pooled bool
 	lent   *reactor.Lent
+	body   *body // what is read here; nil: the request is whole
+	begun  bool  // something was sent
 }
 
 // run implements reactor.Errand.
@@ -73,20 +82,48 @@ func (j *job) run(lent *reactor.Lent) reactor.Result {
 	}
 	b, err := openBody(*j.Body, lent, j.config.BodyTimeout)
 	if err != nil {
-		return reactor.Result{Next: reactor.Close}
+		defer j.End()
+		return reactor.Result{Answer: j.Refuse(http.StatusServiceUnavailable), Next: reactor.Close}
 	}
-	j.Ctx().Request.SetBodyStream(b, j.Body.Length)
-	answer, next := j.answer()
-	switch state := b.finish(); state {
-	case whole:
-	case cutOff: // or too slow: nobody waits for an answer
-		answer, next = nil, reactor.Close
-	case unwanted:
-		next = reactor.Close
-	default:
-		answer, next = j.Refuse(int(state)), reactor.Close
-	}
+	answer, next := j.answerWith(b)
 	return reactor.Result{Answer: answer, Rest: b.rest(), Next: next}
+}
+
+// answerWith answers a request whose body is read here. What the body turns out to be
+// decides, whatever the application has said, unless that has begun to go out.
+func (j *job) answerWith(b *body) (answer []byte, next reactor.Phase) {
+	switch j.body = b; {
+	case j.config.Handler != nil:
+		answer, next = j.answer()
+	case j.config.StreamBody:
+		j.Ctx().Request.SetBodyStream(b, j.Body.Length)
+		answer, next = j.answer()
+	case j.hold(b):
+		answer, next = j.answer()
+	default: // the application is not called
+		j.End()
+	}
+	switch state := b.finish(); {
+	case state == whole:
+		return answer, next
+	case state == unwanted:
+		return answer, reactor.Close
+	case state == cutOff || j.begun: // or too slow: nobody waits for an answer
+		return nil, reactor.Close
+	default:
+		return j.Refuse(int(state)), reactor.Close
+	}
+}
+
+// hold reads a body into memory. It returns false if that has not come to a good end;
+// else the request has it.
+func (j *job) hold(b *body) bool {
+	held, err := io.ReadAll(b)
+	if err != nil {
+		return false
+	}
+	j.Ctx().Request.SetBodyRaw(held)
+	return true
 }
 
 // answer returns the answer, or sends it if it is long or a stream.
@@ -97,7 +134,7 @@ func (j *job) answer() ([]byte, reactor.Phase) {
 	}
 	j.Run()
 	response := &j.Ctx().Response
-	if !response.IsBodyStream() {
+	if !response.IsBodyStream() || j.pooled { // a slow client must not hold the pool
 		return j.Print()
 	}
 	last := j.Complete()
@@ -120,11 +157,13 @@ func (j *job) stream(response *fasthttp.Response) error {
 	return w.Flush()
 }
 
+// client is for who begins to send.
 func (j *job) client() (*client, error) {
 	conn, err := j.lent.Conn()
 	if err != nil {
 		return nil, err
 	}
+	j.begun = true
 	return &client{Conn: conn, timeout: j.config.WriteTimeout}, nil
 }
 

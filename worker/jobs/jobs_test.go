@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -425,6 +426,13 @@ func answerOf(t *testing.T, address, sent string) string {
 // end; where both accept it, they have read the same.
 func TestJobsAgainstNetHTTP(t *testing.T) {
 	t.Parallel()
+	for _, stream := range []bool{false, true} {
+		jobsAgainstNetHTTP(t, Config{StreamBody: stream})
+	}
+}
+
+func jobsAgainstNetHTTP(t *testing.T, config Config) {
+	t.Helper()
 	var requests []string // of the case at hand, written by its jobs one after the other
 	s := serve(t, proto.HTTPConfig{WholeBody: 1, App: func(ctx *fasthttp.RequestCtx) {
 		stream := ctx.RequestBodyStream()
@@ -438,7 +446,7 @@ func TestJobsAgainstNetHTTP(t *testing.T) {
 		}
 		ctx.Request.SetBody(body)
 		requests = append(requests, conformance.Describe(ctx))
-	}}, Config{})
+	}}, config)
 	for _, c := range conformance.ReadCases(t) {
 		for _, input := range []string{c.Input, c.Input + conformance.Afterwards} {
 			requests = nil
@@ -452,5 +460,81 @@ func TestJobsAgainstNetHTTP(t *testing.T) {
 					strings.Join(requests, "\n"), strings.Join(theirs.Requests, "\n"))
 			}
 		}
+	}
+}
+
+// An application of fasthttp sees a body that is there, or is not called.
+func TestBrokenBodyIsNotSeen(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	s := serve(t, proto.HTTPConfig{App: func(*fasthttp.RequestCtx) { calls.Add(1) }}, Config{})
+	c := s.dial(t)
+	_, err := io.WriteString(c, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"+strings.Repeat("x", 70_000))
+	must(t, err)
+	must(t, c.(*net.TCPConn).CloseWrite())
+	if got, err := io.ReadAll(c); len(got) > 0 || err != nil {
+		t.Errorf("got %q, %v, want an orderly end", got, err)
+	}
+	if n := calls.Load(); n != 0 {
+		t.Errorf("the application was called %d times for a body that broke off", n)
+	}
+}
+
+// A body that turns out broken when its answer has gone out ends the connection, and
+// is no second answer.
+func TestBrokenBodyBehindItsAnswer(t *testing.T) {
+	t.Parallel()
+	s := serve(t, proto.HTTPConfig{}, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write(make([]byte, 2*wholeAnswerMax))
+	})})
+	c := s.dial(t)
+	_, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\nxyz\r\n", 70_000, make([]byte, 70_000))
+	must(t, err)
+	answers, err := io.ReadAll(c)
+	must(t, err)
+	if n := bytes.Count(answers, []byte("HTTP/1.1 ")); n != 1 || !bytes.HasPrefix(answers, []byte("HTTP/1.1 200")) {
+		t.Errorf("got %d answers, %.100q", n, answers)
+	}
+}
+
+// Who has its answer without the body gets it, although the body does not come.
+func TestAnswerDoesNotWaitForItsBody(t *testing.T) {
+	t.Parallel()
+	s := serve(t, proto.HTTPConfig{}, Config{BodyTimeout: patienceOfTests, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	})})
+	for _, length := range []int{wholeBodyMax + 1, 4 * unwantedMax} {
+		c := s.dial(t)
+		response, _ := exchangeOf(t, c, bufio.NewReader(c), fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\nsome", length))
+		if response.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("body of %d bytes: got %s", length, response.Status)
+		}
+	}
+}
+
+// Somebody whom a Handler has left behind reads nothing that is another request's.
+func TestLateReaderOfABody(t *testing.T) {
+	t.Parallel()
+	readC, goOn := make(chan error, 1), make(chan struct{})
+	s := serve(t, proto.HTTPConfig{}, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength <= 0 {
+			return
+		}
+		go func() {
+			<-goOn
+			_, err := r.Body.Read(make([]byte, 10))
+			readC <- err
+		}()
+	})})
+	c := s.dial(t)
+	r := bufio.NewReader(c)
+	exchangeOf(t, c, r, fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", 2*wholeBodyMax, make([]byte, 2*wholeBodyMax)))
+	close(goOn)
+	if err := <-readC; err == nil || err == io.EOF {
+		t.Errorf("a late read got %v, want that it is over", err)
+	}
+	if response, _ := exchangeOf(t, c, r, plainGet); response.StatusCode != http.StatusOK {
+		t.Errorf("the next request got %s", response.Status)
 	}
 }

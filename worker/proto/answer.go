@@ -95,6 +95,8 @@ func (h *HTTP) refuse(p *printer, e *exchange, out []byte, v verdict) []byte {
 		response.SetBodyString(fmt.Sprintf("request body too large: the limit is %d bytes\n", h.limits.body))
 	case expectationFailed:
 		response.SetBodyString("expectation failed: 100-continue is the only one that can be met\n")
+	case notNow:
+		response.SetBodyString("not now: the server is short of something, try again\n")
 	default:
 		response.SetBodyString("bad request: this is not a well-formed HTTP/1 request\n")
 	}

@@ -18,6 +18,7 @@ const (
 	bodyTooLarge      verdict = fasthttp.StatusRequestEntityTooLarge
 	expectationFailed verdict = fasthttp.StatusExpectationFailed
 	headerTooLarge    verdict = fasthttp.StatusRequestHeaderFieldsTooLarge
+	notNow            verdict = fasthttp.StatusServiceUnavailable
 )
 
 // Body lengths that are none, in fasthttp's notation (see

@@ -155,6 +155,7 @@ func (c *httpConn) handle(in, out []byte) (consumed int, output []byte, next rea
 	}
 	switch {
 	case v == incomplete && h.isLong(f, in):
+		c.afterPost = h.exchange.ctx.IsPost()
 		h.config.Send(h.newBodyJob(f, in), OnGoroutine)
 		consumed, c.frame = f.header, nil
 		return consumed, out, reactor.Away

@@ -30,8 +30,9 @@ type Result struct {
 // errand sets its own, see Lent.Conn. If the connection must be closed meanwhile,
 // whatever the errand does with it fails.
 //
-// A panic of the errand costs the connection, as one of the handler does. On the
-// loop only, within Handle.
+// An errand is always called: one whose connection is closed before it could begin
+// finds that there is none. A panic of the errand costs the connection, as one of the
+// handler does. On the loop only, within Handle.
 func (l *Loop) Lend(errand Errand) { l.errand = trip{errand: errand} }
 
 // Compute is Lend for work that occupies a CPU: Config.PoolSize of them run at a
@@ -69,15 +70,16 @@ func (c *conn) depart() {
 	}
 	c.timer.Stop()
 	c.unwatch()
-	lent := &Lent{fd: c.fd, unread: append([]byte(nil), c.stash.in...)}
+	lent := &Lent{fd: c.fd, spare: l.spare, unread: append([]byte(nil), c.stash.in...)}
 	c.stash.trip, c.stash.lent = trip{}, lent
 	c.dropInput()
 
 	token := c.token
 	run := func() {
-		result := l.carryOut(t.errand, lent)
+		result := Result{Next: Close} // if the errand ends its goroutine
 		// It can only find that the loop has ended, and then nobody waits.
-		_ = l.inbox.put(func() { l.welcome(token, result) }, math.MaxInt)
+		defer func() { _ = l.inbox.put(func() { l.welcome(token, result) }, math.MaxInt) }()
+		result = l.carryOut(t.errand, lent)
 	}
 	if t.pooled {
 		l.pool.put(run)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -320,4 +321,55 @@ func TestClientLeavesDuringAnErrand(t *testing.T) {
 	}
 	g.open()
 	r.until("the connection is forgotten", func() bool { return r.connections == 0 })
+}
+
+// An errand whose connection ends before it could begin is called all the same: what it
+// holds must be given back.
+func TestErrandOfAClosedConnection(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Config{})
+	r.connect()
+	errC := make(chan error, 1)
+	c := r.loop.registry.conn(r.soleToken())
+	c.needStash().trip = trip{errand: func(lent *Lent) Result { // it waits for answers before it
+		_, err := lent.Conn()
+		errC <- err
+		return Result{Next: Close}
+	}}
+	c.close()
+	select {
+	case err := <-errC:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("got %v, want %v", err, net.ErrClosed)
+		}
+	case <-time.After(patienceOfTests):
+		t.Fatal("the errand was not called")
+	}
+}
+
+// An errand that ends its goroutine costs its connection, and the pool nothing.
+func TestErrandEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	r := newErrandRig(t, Config{PoolSize: 1}, func(*Lent) Result {
+		runtime.Goexit()
+		return Result{}
+	})
+	for _, order := range []string{"lend", "compute", "compute"} {
+		c := r.connect()
+		c.write(order + "\n")
+		c.expectEnd()
+	}
+}
+
+// The descriptors that connections leave free are not lent either.
+func TestLentConnectionLeavesSpareDescriptors(t *testing.T) {
+	t.Parallel()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	lent := &Lent{fd: int32(pair[0]), spare: 1}
+	if _, err := lent.Conn(); !errors.Is(err, unix.EMFILE) {
+		t.Errorf("got %v, want %v", err, unix.EMFILE)
+	}
 }

@@ -23,9 +23,16 @@ func (p *pool) put(job func()) {
 }
 
 func (p *pool) run() {
+	ended := false
+	defer func() {
+		if !ended { // a job has ended its goroutine (runtime.Goexit)
+			go p.run()
+		}
+	}()
 	for job := p.next(); job != nil; job = p.next() {
 		job()
 	}
+	ended = true
 }
 
 // next returns nil when the goroutine that asks shall end.

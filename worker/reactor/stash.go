@@ -79,11 +79,15 @@ func (c *conn) tidy() {
 	}
 }
 
-// dropErrand lets go of an errand: one that is under way finds its connection gone.
+// dropErrand lets go of an errand: one that is under way finds its connection gone,
+// and so does one that has not begun. What it holds, it alone can give back.
 func (c *conn) dropErrand() {
 	if s := c.stash; s != nil {
 		if s.lent != nil {
 			s.lent.cut()
+		}
+		if errand := s.trip.errand; errand != nil {
+			go c.loop.carryOut(errand, &Lent{gone: true})
 		}
 		s.trip, s.lent = trip{}, nil
 	}
