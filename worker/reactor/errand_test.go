@@ -297,7 +297,10 @@ func TestComputeIsBounded(t *testing.T) {
 	if most.Load() > size {
 		t.Errorf("%d errands have run at once, want %d at most", most.Load(), size)
 	}
-	if p := &r.loop.pool; p.running > size || len(p.waiting) > 0 {
+	p := &r.loop.pool
+	p.mu.Lock() // who has run the last one may still be at it
+	defer p.mu.Unlock()
+	if p.running > size || len(p.waiting) > 0 {
 		t.Errorf("afterwards %d run and %d wait", p.running, len(p.waiting))
 	}
 }
