@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -433,11 +434,24 @@ func TestJobsAgainstNetHTTP(t *testing.T) {
 
 func jobsAgainstNetHTTP(t *testing.T, config Config) {
 	t.Helper()
-	var requests []string // of the case at hand, written by its jobs one after the other
+	var mu sync.Mutex
+	var requests []string // of the case at hand
+	saw := func(ctx *fasthttp.RequestCtx) {
+		mu.Lock()
+		defer mu.Unlock()
+		requests = append(requests, conformance.Describe(ctx))
+	}
+	take := func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		taken := requests
+		requests = nil
+		return taken
+	}
 	s := serve(t, proto.HTTPConfig{WholeBody: 1, App: func(ctx *fasthttp.RequestCtx) {
 		stream := ctx.RequestBodyStream()
 		if stream == nil {
-			requests = append(requests, conformance.Describe(ctx))
+			saw(ctx)
 			return
 		}
 		body, err := io.ReadAll(stream)
@@ -445,19 +459,18 @@ func jobsAgainstNetHTTP(t *testing.T, config Config) {
 			return
 		}
 		ctx.Request.SetBody(body)
-		requests = append(requests, conformance.Describe(ctx))
+		saw(ctx)
 	}}, config)
 	for _, c := range conformance.ReadCases(t) {
 		for _, input := range []string{c.Input, c.Input + conformance.Afterwards} {
-			requests = nil
 			conn := s.dial(t)
 			_, _ = io.WriteString(conn, input) // it may be refused half-way
 			_ = conn.(*net.TCPConn).CloseWrite()
 			_, _ = io.ReadAll(conn) // AFTER the end all jobs have
-			theirs := conformance.ByNetHTTP(t, input)
-			if n := len(requests); n > len(theirs.Requests) || !slices.Equal(requests, theirs.Requests[:n]) {
+			ours, theirs := take(), conformance.ByNetHTTP(t, input)
+			if n := len(ours); n > len(theirs.Requests) || !slices.Equal(ours, theirs.Requests[:n]) {
 				t.Errorf("%s: our application sees\n%s\nnet/http's\n%s", c.Name,
-					strings.Join(requests, "\n"), strings.Join(theirs.Requests, "\n"))
+					strings.Join(ours, "\n"), strings.Join(theirs.Requests, "\n"))
 			}
 		}
 	}

@@ -29,10 +29,9 @@
 // What would keep the loop is a [Job], where there is somebody who does them
 // (HTTPConfig.Send; package jobs): it runs on a goroutine, has a RequestCtx of its own,
 // and the loop serves others meanwhile. A job is what HTTPConfig.Place says, a request
-// with a body of more than 64 KiB, which the application then reads as it comes
-// (RequestBodyStream) or waits for (PostBody), and an answer whose body is a stream,
-// which goes out as it comes. So an application that takes long bodies must be ready to
-// run on several goroutines at once.
+// with a body of more than 64 KiB, and an answer whose body is a stream, which goes out
+// as it comes. So an application that takes long bodies must be ready to run on several
+// goroutines at once.
 //
 //	works                      the request with its whole body, the response, user values (closed
 //	                           at the end), Time, Logger (to stderr), Redirect, SendFile, forms,
