@@ -1,7 +1,7 @@
 // The http command measures what one request costs a server in CPU time, and one
 // idle connection in memory, for prefork and its peers on the same machine:
 //
-//	go run ./bench/http                        everything, in about ten minutes
+//	go run ./bench/http                        everything, in about seven minutes
 //	go run ./bench/http -quick                 the same in small
 //	go run ./bench/http -mode keepalive,short -subject prefork,nginx -rounds 20
 //
