@@ -60,7 +60,7 @@ func (h *HTTP) answer(out []byte, more bool) ([]byte, reactor.Phase) {
 		h.config.Send(&Job{http: h, exchange: e, manner: m, answered: true}, OnGoroutine)
 		return out, reactor.Away
 	}
-	out, next := h.appendAnswer(h.printer, &e.ctx.Response, out, m)
+	out, next := h.appendAnswer(&h.printer, &e.ctx.Response, out, m)
 	e.end()
 	h.exchange = e
 	return out, next
@@ -148,13 +148,7 @@ var errNoRoom = errors.New("no room left")
 // needs nothing of it.
 type printer struct {
 	to     sink
-	writer *bufio.Writer // over to
-}
-
-func newPrinter() *printer {
-	p := new(printer)
-	p.writer = bufio.NewWriter(&p.to)
-	return p
+	writer *bufio.Writer // over to; nil: it was not needed yet
 }
 
 // append fails with errNoRoom when the response is longer than room, in bytes.
@@ -163,6 +157,9 @@ func (p *printer) append(response *fasthttp.Response, out []byte, room int) ([]b
 		return appendWhole(response, out), nil
 	}
 	p.to = sink{data: out, room: room}
+	if p.writer == nil {
+		p.writer = bufio.NewWriter(&p.to)
+	}
 	p.writer.Reset(&p.to)
 	err := response.Write(p.writer)
 	if err == nil {

@@ -69,7 +69,7 @@ type HTTP struct {
 	target   fasthttp.URI // only to see whether the request's is well-formed
 	source   bytes.Reader
 	reader   *bufio.Reader // over source
-	printer  *printer
+	printer  printer
 }
 
 // NewHTTP prepares an HTTP; zero fields of config get their defaults.
@@ -92,7 +92,6 @@ func NewHTTP(config HTTPConfig) *HTTP {
 	h := &HTTP{config: config, limits: limits{header: config.MaxHeader, body: config.MaxBody, whole: config.WholeBody, stream: streamMax}}
 	// fasthttp parses a header only as a whole, inside its reader's buffer.
 	h.reader = bufio.NewReaderSize(&h.source, config.MaxHeader)
-	h.printer = newPrinter()
 	return h
 }
 
@@ -162,7 +161,7 @@ func (c *httpConn) handle(in, out []byte) (consumed int, output []byte, next rea
 	case v == incomplete:
 		return 0, out, c.suspend(f)
 	case v != complete:
-		return 0, h.refuse(h.printer, h.exchange, out, v), reactor.Close
+		return 0, h.refuse(&h.printer, h.exchange, out, v), reactor.Close
 	}
 	consumed, c.frame = f.end, nil
 	c.afterPost = h.exchange.ctx.IsPost() // BEFORE the application can change it

@@ -110,13 +110,13 @@ func (j *Job) Complete() (last bool) { return j.http.complete(&j.exchange.ctx.Re
 // Print returns the answer as it is sent, and whether the connection goes on after it
 // (reactor.Idle or reactor.Close).
 func (j *Job) Print() ([]byte, reactor.Phase) {
-	return j.http.appendAnswer(newPrinter(), &j.exchange.ctx.Response, nil, j.manner)
+	return j.http.appendAnswer(new(printer), &j.exchange.ctx.Response, nil, j.manner)
 }
 
 // Refuse returns the answer to a request that turned out to be none, or to be beyond
 // the limits. The connection ends with it.
 func (j *Job) Refuse(status int) []byte {
-	return j.http.refuse(newPrinter(), newExchange(nil), nil, verdict(status))
+	return j.http.refuse(new(printer), newExchange(nil), nil, verdict(status))
 }
 
 // End closes what the application has left in the request and its answer.

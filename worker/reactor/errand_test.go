@@ -77,6 +77,12 @@ func (g *gate) pass() {
 	<-g.openC
 }
 
+// errand answers when the gate is open.
+func (g *gate) errand(lent *Lent) Result {
+	g.pass()
+	return back(lent, "done\n")
+}
+
 func (r *rig) untilBegun(g *gate, count int32) {
 	r.t.Helper()
 	r.until(fmt.Sprintf("%d errands have begun", count), func() bool { return g.begun.Load() >= count })
@@ -100,10 +106,7 @@ func TestErrandsAnswerInOrder(t *testing.T) {
 func TestLoopServesOthersDuringAnErrand(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
-	r := newErrandRig(t, Config{}, func(lent *Lent) Result {
-		g.pass()
-		return back(lent, "done\n")
-	})
+	r := newErrandRig(t, Config{}, g.errand)
 	busy, other := r.connect(), r.connect()
 	busy.write("lend\n")
 	r.untilBegun(g, 1)
@@ -168,10 +171,7 @@ func TestErrandUsesTheConnection(t *testing.T) {
 func TestDrainWaitsForErrands(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
-	r := newErrandRig(t, Config{}, func(lent *Lent) Result {
-		g.pass()
-		return back(lent, "done\n")
-	})
+	r := newErrandRig(t, Config{}, g.errand)
 	c := r.connect()
 	c.write("lend\n")
 	r.untilBegun(g, 1)
@@ -310,10 +310,7 @@ func TestComputeIsBounded(t *testing.T) {
 func TestClientLeavesDuringAnErrand(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
-	r := newErrandRig(t, Config{}, func(lent *Lent) Result {
-		g.pass()
-		return back(lent, "done\n")
-	})
+	r := newErrandRig(t, Config{}, g.errand)
 	c := r.connect()
 	c.write("lend\n")
 	r.untilBegun(g, 1)

@@ -37,10 +37,11 @@ func newQueues() queues {
 	return queues{siblings: map[int]*sibling{}, spare: spareDescriptor()}
 }
 
-// acceptNext accepts one connection in a turn, whatever the number of queues: a
-// handler that blocks then has one client in its hands that it has not begun to
-// serve, while the others wait where siblings find them. Whoever wakes first
-// would otherwise keep a whole burst of keep-alive connections, too.
+// acceptNext gives one queue its turn, whatever their number, and that ends with the
+// first connection that stays open (see serve): a handler that blocks then has one
+// client in its hands that it has not begun to serve, while the others wait where
+// siblings find them. Whoever wakes first would otherwise keep a whole burst of
+// keep-alive connections, too.
 //
 // It is the turn of the queue that was served longest ago, so neither a busy queue
 // of our own nor that of a hung sibling starves the other. What is left makes the

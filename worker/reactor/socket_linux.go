@@ -28,17 +28,19 @@ func accept(fd int) (int, error) {
 }
 
 // read returns 0 and no error at the end of the stream.
-func read(fd int32, room []byte) (int, error) { return transfer(unix.SYS_RECVFROM, fd, room) }
+func read(fd int32, room []byte) (int, error) { return transfer(unix.SYS_RECVFROM, fd, room, 0) }
 
-func write(fd int32, data []byte) (int, error) { return transfer(unix.SYS_SENDTO, fd, data) }
+func write(fd int32, data []byte) (int, error) {
+	return transfer(unix.SYS_SENDTO, fd, data, unix.MSG_NOSIGNAL)
+}
 
 // transfer is recv(2) or send(2), which know that they have a socket before them:
 // read(2) and write(2) would look for a file's position first. A signal that comes
 // before anything has been transferred is no error.
-func transfer(call uintptr, fd int32, data []byte) (int, error) {
+func transfer(call uintptr, fd int32, data []byte, flags uintptr) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data)),
-			unix.MSG_NOSIGNAL, 0, 0)
+			flags, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil
