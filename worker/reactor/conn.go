@@ -80,10 +80,19 @@ func (l *Loop) open(fd int) error {
 // once, so whoever does not read to the end notes that there is more (full).
 const input = Readable | Edge
 
+// note takes down what the poller tells.
+func (c *conn) note(ended bool) {
+	c.full, c.closing = c.full || c.interest == input, c.closing || ended
+}
+
+// bare says that the connection has nothing in hand and waits for input.
+func (c *conn) bare() bool {
+	return c.stash == nil && c.interest == input && !c.queued && !c.lingering
+}
+
 // dispatch does what the connection waited for. Whether it is really ready,
 // or broken, the next system call tells.
-func (c *conn) dispatch(ended bool) {
-	c.full, c.closing = c.full || c.interest == input, c.closing || ended
+func (c *conn) dispatch() {
 	switch {
 	case c.queued, c.away(): // its turn is coming
 	case c.lingering:

@@ -36,13 +36,19 @@ func (l *Loop) patience() time.Duration {
 	return l.wheel.until(l.now, beatEvery)
 }
 
-// dispatch hands readiness to its connection. A token that finds none is
-// stale: its connection was closed after the kernel had noted the event.
+// dispatch hands readiness to its connections, a batch at a time.
 func (l *Loop) dispatch(ready []Token) {
-	for _, token := range ready {
-		if c := l.registry.conn(token &^ Ended); c != nil {
-			c.dispatch(token&Ended != 0)
-		}
+	if len(ready) < 2 {
+		l.serve(ready)
+		return
+	}
+	for began := l.clock(); len(ready) > 0; {
+		n := min(l.batch.width, len(ready))
+		l.serve(ready[:n])
+		ready = ready[n:]
+		now := l.clock()
+		l.batch.adapt(time.Duration(now-began), now)
+		began = now
 	}
 }
 

@@ -18,26 +18,35 @@ const (
 	outputKeptMax = 256 << 10
 )
 
-// receive reads once and lets the handler work on it. It notes whether there may be
-// more, for the next turn. It returns false when there was nothing to read, not even an
-// end.
+// receive reads once and lets the handler work on it. It returns false when there was
+// nothing to read, not even an end.
 func (c *conn) receive() bool {
 	room := c.room()
+	n, came := c.fetch(room)
+	if n > 0 {
+		c.execute(c.received(room, n))
+	}
+	return came
+}
+
+// fetch reads once, and notes whether there may be more, for the next turn. An end, or
+// an error, it deals with. It returns the bytes read, and false when there was nothing to
+// read, not even an end.
+func (c *conn) fetch(room []byte) (n int, came bool) {
 	n, err := read(c.fd, room)
 	switch {
 	case n > 0:
 		c.full = n == len(room) || c.closing // a short read is all there was (epoll(7))
-		c.execute(c.received(room, n))
 	case err == nil:
 		c.ended, c.full = true, false
 		c.settle()
 	case err == unix.EAGAIN:
 		c.full = false
-		return false
+		return 0, false
 	default: // ECONNRESET, ETIMEDOUT: nobody is there to answer
 		c.close()
 	}
-	return true
+	return n, true
 }
 
 // room is where to read to: the loop's own buffer as long as the connection
@@ -62,27 +71,37 @@ func (c *conn) received(room []byte, n int) []byte {
 	return c.stash.in
 }
 
-// execute lets the handler work through in, message by message, sends the
-// answers together and keeps what is left.
+// execute lets the handler work through in and sends its answers.
 func (c *conn) execute(in []byte) {
 	l := c.loop // c may be closed by the time the output goes back
-	out := l.output[:0]
-	c.more, l.current = true, c
+	out := c.handleAll(in, l.output[:0])
+	c.reply(out)
+	l.reuseOutput(out)
+}
+
+// handleAll lets the handler work through in, message by message, and keeps what is
+// left. It returns out with the answers.
+func (c *conn) handleAll(in, out []byte) []byte {
+	c.more, c.loop.current = true, c
 	for n := 0; c.more && n < messagesPerTurnMax && len(out) < outputPerTurnMax; n++ {
 		var consumed int
 		consumed, out = c.handle(in, out)
 		in = in[consumed:]
 		c.more = consumed > 0 && len(in) > 0 && c.phase < Away
 	}
-	l.current = nil
-	if !c.more && len(in) >= l.config.MaxInput && c.phase != Away {
+	c.loop.current = nil
+	if !c.more && len(in) >= c.loop.config.MaxInput && c.phase != Away {
 		c.phase = Close // the handler wants more than it may have
 	}
 	c.keep(in)
+	return out
+}
+
+// reply sends the answers of a turn and decides what comes next.
+func (c *conn) reply(out []byte) {
 	if c.send(out) {
 		c.settle()
 	}
-	l.reuseOutput(out)
 }
 
 // handle calls the handler and contains its panic: the answers before it are
@@ -112,7 +131,7 @@ func (c *conn) send(out []byte) bool {
 	if len(out) == 0 {
 		return true
 	}
-	n, err := write(c.fd, out)
+	n, err := write(c.fd, out, c.phase == Close)
 	if err != nil && err != unix.EAGAIN {
 		c.close()
 		return false
@@ -128,7 +147,7 @@ func (c *conn) send(out []byte) bool {
 // stopped, with input that may have been waiting for this.
 func (c *conn) flush() {
 	s := c.stash
-	n, err := write(c.fd, s.out[s.sent:])
+	n, err := write(c.fd, s.out[s.sent:], c.phase == Close)
 	if err == unix.EAGAIN {
 		return
 	}

@@ -31,6 +31,7 @@ func New(config Config) (*Loop, error) {
 		inbox:    inbox{wake: poller.Wake},
 		input:    make([]byte, min(readMax, config.MaxInput)),
 		queues:   newQueues(),
+		batch:    newBatch(),
 		pool:     pool{size: config.PoolSize},
 	}
 	if l.taker == nil {

@@ -38,6 +38,7 @@ type Loop struct {
 	errand    trip    // what that handler has given so far
 	refused   error   // why the poller did not take the connection opened last; nil: it did, or was not asked
 
+	batch     batch
 	input     []byte // where is read to on behalf of connections without a buffer
 	output    []byte // where answers gather before they are sent
 	buffers   buffers
@@ -69,6 +70,9 @@ func (l *Loop) Run() (err error) {
 		}
 	}
 }
+
+// Now is when the turn at hand began, CLOCK_MONOTONIC in ns. On the loop only.
+func (l *Loop) Now() int64 { return l.now }
 
 // Turn is one turn of Run, for who has something of its own to do after each.
 // Once a drain is complete it does nothing and returns false. Then, or after an

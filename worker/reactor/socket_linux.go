@@ -30,8 +30,15 @@ func accept(fd int) (int, error) {
 // read returns 0 and no error at the end of the stream.
 func read(fd int32, room []byte) (int, error) { return transfer(unix.SYS_RECVFROM, fd, room, 0) }
 
-func write(fd int32, data []byte) (int, error) {
-	return transfer(unix.SYS_SENDTO, fd, data, unix.MSG_NOSIGNAL)
+// write sends data. The last of a stream waits for the end, which the caller sends right
+// after it: they travel together, and a packet that nobody needs is saved on both sides
+// (send(2): MSG_MORE).
+func write(fd int32, data []byte, last bool) (int, error) {
+	const flags = unix.MSG_NOSIGNAL
+	if last {
+		return transfer(unix.SYS_SENDTO, fd, data, flags|unix.MSG_MORE)
+	}
+	return transfer(unix.SYS_SENDTO, fd, data, flags)
 }
 
 // transfer is recv(2) or send(2), which know that they have a socket before them:
