@@ -2,7 +2,8 @@
  * What the kernel alone asks for one answer: an epoll loop that answers whatever
  * it reads with one HTTP answer and does not parse it. A connection is accepted
  * when its request has come (TCP_DEFER_ACCEPT), read at once, and with "close"
- * closed again without ever having been in epoll.
+ * closed again without ever having been in epoll, its end in one packet with the
+ * answer.
  *
  *	floor IP PORT BODY [close]
  */
@@ -45,7 +46,8 @@ static void serve(int fd, int fresh)
 		close(fd);
 		return;
 	}
-	if (n > 0 && (write(fd, answer, answer_length) != answer_length || closing)) {
+	/* The last answer travels with the end of the stream, which comes at once. */
+	if (n > 0 && (send(fd, answer, answer_length, closing ? MSG_MORE : 0) != answer_length || closing)) {
 		close(fd);
 		return;
 	}
