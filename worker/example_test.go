@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"prefork/worker"
+	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
@@ -47,6 +48,20 @@ func ExampleWorker_ServeFastHTTP() {
 		})
 	})
 }
+
+// Reports take seconds of a CPU, so a few of them at a time are made beside the loop.
+func ExampleWorker_ServeFastHTTPAt() {
+	worker.Main(func(w *worker.Worker) error {
+		return w.ServeFastHTTPAt(func(ctx *fasthttp.RequestCtx) proto.Place {
+			if bytes.HasPrefix(ctx.Path(), []byte("/report/")) {
+				return proto.OnPool
+			}
+			return proto.OnLoop
+		}, serveShop)
+	})
+}
+
+func serveShop(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("shop\n") }
 
 // upperCase answers each line with itself, louder.
 type upperCase struct{}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
+	"prefork/worker/proto"
 	"prefork/worker/reactor"
 )
 
@@ -20,6 +21,7 @@ import (
 var programs = map[string]func(*Worker) error{
 	"http":     func(w *Worker) error { return w.ServeHTTP(who(w)) },
 	"fasthttp": serveFastHTTP,
+	"placed":   servePlaced,
 	"lines": func(w *Worker) error {
 		return w.Serve(func(*reactor.Loop) reactor.Handler { return upperCase{} })
 	},
@@ -45,6 +47,25 @@ func who(w *Worker) http.Handler {
 func serveFastHTTP(w *Worker) error {
 	return w.ServeFastHTTP(func(ctx *fasthttp.RequestCtx) {
 		fmt.Fprintf(ctx, "%d/%d of %d", w.Slot(), w.Incarnation(), w.Generation())
+	})
+}
+
+// servePlaced has requests for /wait wait for one for /go.
+func servePlaced(w *Worker) error {
+	gone := make(chan struct{})
+	place := func(ctx *fasthttp.RequestCtx) proto.Place {
+		if string(ctx.Path()) == "/wait" {
+			return proto.OnGoroutine
+		}
+		return proto.OnLoop
+	}
+	return w.ServeFastHTTPAt(place, func(ctx *fasthttp.RequestCtx) {
+		if string(ctx.Path()) == "/wait" {
+			<-gone
+		} else {
+			close(gone)
+		}
+		_, _ = ctx.Write(ctx.Path())
 	})
 }
 
@@ -115,6 +136,25 @@ func TestProgramServes(t *testing.T) {
 			c.mustExit(t, 0, "")
 		})
 	}
+}
+
+// TestProgramPlacesRequests: what waits does not keep the loop from others.
+func TestProgramPlacesRequests(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	c := startProgram(t, listener, "placed").serving(t, ipc.Settings{})
+	waits, goes := mustDial(t, address), mustDial(t, address)
+	waits.write(t, "GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+	eventually(t, "two connections", func() bool { return c.counters(t).Accepted == 2 })
+	goes.write(t, "GET /go HTTP/1.1\r\nHost: test\r\n\r\n")
+	for want, client := range map[string]*client{"/wait": waits, "/go": goes} {
+		if got := client.readAny(t, true); got != want {
+			t.Errorf("answer is %q, want %q", got, want)
+		}
+	}
+	c.send(t, ipc.Drain{})
+	c.mustSay(t, ipc.Left{})
+	c.mustExit(t, 0, "")
 }
 
 // readAny reads the body of an answer, or a line of a protocol without any.

@@ -12,7 +12,7 @@ import (
 )
 
 // Worker is what a program knows about the worker that it is, and how it serves:
-// by ServeHTTP, ServeFastHTTP or Serve, one of them, once. Its methods may be
+// by ServeHTTP, ServeFastHTTP (or ServeFastHTTPAt) or Serve, one of them, once. Its methods may be
 // called from any goroutine.
 type Worker struct {
 	config engineConfig
@@ -52,10 +52,20 @@ func (w *Worker) ServeHTTP(handler http.Handler) error {
 // handler must be ready to run on several at once. The limits are those of ServeHTTP,
 // and so is the result.
 func (w *Worker) ServeFastHTTP(handler fasthttp.RequestHandler) error {
+	return w.ServeFastHTTPAt(nil, handler)
+}
+
+// ServeFastHTTPAt is ServeFastHTTP for a handler some of whose requests would keep the
+// loop: place says of each request where handler answers it, on the loop, on a pool of
+// goroutines (what occupies a CPU) or on one of its own (what waits for something). place
+// itself runs on the loop. nil: all on the loop.
+func (w *Worker) ServeFastHTTPAt(place func(*fasthttp.RequestCtx) proto.Place, handler fasthttp.RequestHandler) error {
 	if handler == nil {
 		return errors.New("ServeFastHTTP got no handler: give it one")
 	}
-	return w.serve(func(c engineConfig) (engine, error) { return c.newHTTPLoop(proto.HTTPConfig{App: handler}, nil) })
+	return w.serve(func(c engineConfig) (engine, error) {
+		return c.newHTTPLoop(proto.HTTPConfig{App: handler, Place: place}, nil)
+	})
 }
 
 // Serve serves a protocol of the program's own on an event loop: newHandler makes
