@@ -50,7 +50,6 @@ func (c engineConfig) newHTTPLoop(app proto.HTTPConfig, handler http.Handler) (*
 	app.MaxHeader, app.MaxBody = c.settings.MaxHeader, c.settings.MaxBody
 	app.Identity, app.Answered = c.identity(), c.answered
 	app.Draining = func() bool { return loop.Draining() }
-	app.Turn = func() int64 { return loop.Now() }
 	app.Addresses = func() (local, remote net.Addr) { return loop.Addresses() }
 	jobs.New(jobs.Config{
 		Lend:        func(errand reactor.Errand) { loop.Lend(errand) },

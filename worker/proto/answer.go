@@ -49,7 +49,7 @@ func (h *HTTP) mannerOf(header *fasthttp.RequestHeader, more bool) manner {
 func (h *HTTP) answer(out []byte, more bool) ([]byte, reactor.Phase) {
 	e := h.exchange
 	h.exchange = nil // a panic leaves it to whoever may still use it
-	e.begin(h.config.Turn())
+	e.begin()
 	m := h.mannerOf(&e.ctx.Request.Header, more)
 	if place := h.place(e); place != OnLoop {
 		h.config.Send(&Job{http: h, exchange: e, manner: m}, place)

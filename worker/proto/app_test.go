@@ -55,30 +55,6 @@ func TestAppTime(t *testing.T) {
 	}
 }
 
-// Requests of one turn share its time, and each has an ID of its own.
-func TestAppTurn(t *testing.T) {
-	t.Parallel()
-	if requestNumber(new(fasthttp.RequestCtx)) == nil {
-		t.Fatal("this fasthttp has no count of requests any more: each request costs a look at the clock")
-	}
-	const requests = 5
-	turn := int64(1)
-	ids, times := map[uint64]bool{}, map[time.Time]bool{}
-	c := converse(t, HTTPConfig{
-		Turn: func() int64 { return turn },
-		App:  func(ctx *fasthttp.RequestCtx) { ids[ctx.ID()], times[ctx.Time()] = true, true },
-	})
-	for ; turn <= 2; turn++ {
-		c.feed(strings.Repeat(plainGet, requests))
-		if len(times) != int(turn) {
-			t.Errorf("after turn %d: %d times were told", turn, len(times))
-		}
-	}
-	if len(ids) != 2*requests {
-		t.Errorf("%d requests had %d IDs", 2*requests, len(ids))
-	}
-}
-
 func TestAppAddresses(t *testing.T) {
 	t.Parallel()
 	app := func(ctx *fasthttp.RequestCtx) { fmt.Fprintf(ctx, "%v to %v", ctx.RemoteAddr(), ctx.LocalAddr()) }
@@ -100,14 +76,8 @@ func TestAppAddresses(t *testing.T) {
 // which may be another client's.
 func TestAppLeavesNothing(t *testing.T) {
 	t.Parallel()
-	t.Run("each in its turn", func(t *testing.T) { leaveNothing(t, func() int64 { return 0 }) })
-	t.Run("all in one turn", func(t *testing.T) { leaveNothing(t, func() int64 { return 1 }) })
-}
-
-func leaveNothing(t *testing.T, turn func() int64) {
-	t.Parallel()
 	value := &closeCounter{}
-	c := converse(t, HTTPConfig{Turn: turn, App: func(ctx *fasthttp.RequestCtx) {
+	c := converse(t, HTTPConfig{App: func(ctx *fasthttp.RequestCtx) {
 		if value := ctx.UserValue("key"); value != nil {
 			t.Errorf("got user value %v", value)
 		}

@@ -34,7 +34,7 @@
 // goroutines at once.
 //
 //	works                      the request with its whole body, the response, user values (closed
-//	                           at the end), Logger (to stderr), Redirect, SendFile, forms,
+//	                           at the end), Time, Logger (to stderr), Redirect, SendFile, forms,
 //	                           cookies, compression, and all that is made of these
 //	works if the loop says     RemoteAddr, LocalAddr: see HTTPConfig.Addresses; else 0.0.0.0:0
 //	which connection it is
@@ -44,8 +44,7 @@
 //	Hijack, http.Hijacker      as a panic, without an answer. http.ErrAbortHandler looks the same
 //	TimeoutError,              answers, and the late goroutine may keep its RequestCtx, but for the
 //	TimeoutHandler             addresses. Until then the loop waits, as for any handler
-//	Time, ConnTime, ConnID     those of the loop's turn, see HTTPConfig.Turn: its requests share them
-//	ID, ConnRequestNum         each request has its own ID; the number counts within the turn
+//	ConnTime, ConnID, ID       those of the request; ConnRequestNum is 0
 //	Conn, SetReadDeadline,     an error: the connection belongs to the loop
 //	SetWriteDeadline, EarlyHints
 //	Done, Err                  never: a drain lets a request finish

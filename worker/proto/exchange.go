@@ -3,9 +3,7 @@ package proto
 import (
 	"errors"
 	"net"
-	"reflect"
 	"time"
-	"unsafe"
 
 	"github.com/valyala/fasthttp"
 )
@@ -21,41 +19,19 @@ var (
 // application has not given it back: it panicked, or other goroutines may still
 // use it.
 type exchange struct {
-	ctx    fasthttp.RequestCtx
-	peer   peer
-	turn   int64   // in which ctx was made that of a request; 0: in none
-	number *uint64 // of the request, within ctx; nil: nobody can count
+	ctx  fasthttp.RequestCtx
+	peer peer
 }
 
 func newExchange(addresses func() (local, remote net.Addr)) *exchange {
-	e := &exchange{peer: peer{addresses: addresses}}
-	e.number = requestNumber(&e.ctx)
-	return e
+	return &exchange{peer: peer{addresses: addresses}}
 }
 
-// begin makes ctx that of a new request, and what the application told the last one is
-// gone. All requests of a turn have its time: to ask the clock, and for an ID that no
-// other goroutine has, costs a tenth of what else is done for a small request.
-func (e *exchange) begin(turn int64) {
-	if turn != 0 && turn == e.turn && e.number != nil {
-		*e.number++
-		e.ctx.SetRemoteAddr(nil)
-		e.ctx.Request.KeepBodyBuffer, e.ctx.Response.KeepBodyBuffer = false, false
-		return
-	}
+// begin makes ctx that of a new request. Its times are now, and what the application
+// told the last one is gone.
+func (e *exchange) begin() {
 	const saveMemory = true // bodies go back to fasthttp's pool
 	e.ctx.Init2(&e.peer, nil, saveMemory)
-	e.turn = turn
-}
-
-// requestNumber finds the count of requests in a RequestCtx, of which its ID is made.
-// fasthttp's own server alone sets it. nil: this version has none.
-func requestNumber(ctx *fasthttp.RequestCtx) *uint64 {
-	field := reflect.ValueOf(ctx).Elem().FieldByName("connRequestNum")
-	if !field.IsValid() || field.Kind() != reflect.Uint64 {
-		return nil
-	}
-	return (*uint64)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
 // end closes what the application has left in ctx, and gives its buffers back.

@@ -51,9 +51,6 @@ type HTTPConfig struct {
 	// Answered is called once for each request answered, refused ones
 	// included. nil: nobody counts.
 	Answered func()
-	// Turn is the time at which the loop's turn began, CLOCK_MONOTONIC in ns, usually
-	// (*reactor.Loop).Now: requests of one turn have one time. nil: each has its own.
-	Turn func() int64
 	// Addresses returns the ends of the connection whose request is at hand, nil for
 	// one that it does not know; usually (*reactor.Loop).Addresses. It is called when
 	// App asks for them. nil: nobody knows.
@@ -88,9 +85,6 @@ func NewHTTP(config HTTPConfig) *HTTP {
 	}
 	if config.Answered == nil {
 		config.Answered = func() {}
-	}
-	if config.Turn == nil {
-		config.Turn = func() int64 { return 0 }
 	}
 	if config.WholeBody <= 0 {
 		config.WholeBody = WholeBodyDefault

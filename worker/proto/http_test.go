@@ -299,7 +299,7 @@ func TestHTTPConnIsSmall(t *testing.T) {
 }
 
 func BenchmarkHello(b *testing.B) {
-	c := converse(b, HTTPConfig{App: Hello{}.App(), Turn: func() int64 { return 1 }})
+	c := converse(b, HTTPConfig{App: Hello{}.App()})
 	request := []byte("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\nAccept: */*\r\n\r\n")
 	out := make([]byte, 0, 4096)
 	b.ReportAllocs()

@@ -62,7 +62,7 @@ func (h *HTTP) newBodyJob(f *frame, in []byte) *Job {
 	}
 	e := h.exchange
 	h.exchange = nil
-	e.begin(h.config.Turn())
+	e.begin()
 	return &Job{
 		http: h, exchange: e,
 		manner: h.mannerOf(&e.ctx.Request.Header, false),

@@ -71,9 +71,6 @@ func (l *Loop) Run() (err error) {
 	}
 }
 
-// Now is when the turn at hand began, CLOCK_MONOTONIC in ns. On the loop only.
-func (l *Loop) Now() int64 { return l.now }
-
 // Turn is one turn of Run, for who has something of its own to do after each.
 // Once a drain is complete it does nothing and returns false. Then, or after an
 // error, call Close.
