@@ -35,7 +35,7 @@ type example struct {
 	program string // that must be installed, with the package that has it
 	pkg     string
 	command []string
-	rate    int      // of new connections a second that it must bear
+	rate    int      // of new connections a second that it bears on a machine of its own
 	flags   []string // of prefork
 }
 
@@ -55,15 +55,15 @@ func TestExamplesReload(t *testing.T) {
 			reloads := rounds(4)
 			m, st := e.start(t, 4)
 			before := st.Ready()
-			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: time.Duration(2*reloads) * time.Second})
+			g, rate := e.startLoad(t, st)
 			for n := 1; n <= reloads; n++ {
-				loadtest.Await(t, g, n*e.rate)
+				loadtest.Await(t, g, n*rate)
 				m.Signal(t, syscall.SIGHUP)
 				m.AwaitStatus(t, "the next generation", func(s testproc.Status) bool {
 					return s.Generation == uint64(n+1) && s.State == "serving" && len(s.Ready()) == 4
 				})
 			}
-			r := loadtest.Finish(t, g)
+			r := loadtest.End(t, g)
 			t.Logf("%d scheduled, %d answered, %d lost, p99 %v, generations %v", r.Scheduled, r.Answered, r.Lost(), r.Latency.P99, r.ByGeneration)
 			for _, old := range before {
 				for _, w := range m.Status(t).Ready() {
@@ -84,16 +84,16 @@ func TestExamplesShrinkAndGrow(t *testing.T) {
 			rounds := rounds(3)
 			e := examples[name]
 			m, st := e.start(t, 4)
-			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: e.rate, Duration: time.Duration(2*rounds) * time.Second})
+			g, rate := e.startLoad(t, st)
 			for n := 1; n <= rounds; n++ {
-				loadtest.Await(t, g, n*e.rate)
+				loadtest.Await(t, g, n*rate)
 				for _, workers := range []string{"1", "4"} {
 					if result := m.Run(t, "scale", workers); result.Code != 0 {
 						t.Fatalf("scale %s: %s", workers, result)
 					}
 				}
 			}
-			r := loadtest.Finish(t, g)
+			r := loadtest.End(t, g)
 			t.Logf("%d scheduled, %d answered, %d lost, p99 %v, slots %v", r.Scheduled, r.Answered, r.Lost(), r.Latency.P99, r.BySlot)
 		})
 	}
@@ -126,6 +126,18 @@ func (e example) start(t *testing.T, workers int) (*testproc.Master, testproc.St
 	args := slices.Concat([]string{"--workers", strconv.Itoa(workers)}, e.flags, []string{"--"}, e.absolute(t))
 	m := testproc.Prefork(t, args...)
 	return m, m.AwaitState(t, "serving")
+}
+
+// startLoad is patient, and asks for less where other tests may need the machine, too:
+// while they start, four interpreters get little of it, and what matters is who is
+// lost and not how fast the program is.
+func (e example) startLoad(t *testing.T, st testproc.Status) (g *load.Generator, rate int) {
+	t.Helper()
+	rate = e.rate
+	if !*full {
+		rate = min(rate, 20)
+	}
+	return loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate, Timeout: testproc.Patience}), rate
 }
 
 // absolute is the command with the paths of this folder: a master may run anywhere.

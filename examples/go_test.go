@@ -47,16 +47,16 @@ func TestGoExamplesUnderLoad(t *testing.T) {
 	for name, e := range goExamples {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const rate, seconds = 200, 6
+			const rate = 200
 			m, st := e.start(t, "3")
-			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate, Duration: seconds * time.Second})
+			g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate})
 			for n, change := range [][]string{{"reload"}, {"scale", "1"}, {"scale", "4"}, {"reload"}} {
 				loadtest.Await(t, g, (n+1)*rate)
 				if r := m.Run(t, change[0], change[1:]...); r.Code != 0 {
 					t.Errorf("%v: %s", change, r)
 				}
 			}
-			r := loadtest.Finish(t, g)
+			r := loadtest.End(t, g)
 			t.Logf("%d scheduled, %d answered, %d lost, p99 %v, generations %v", r.Scheduled, r.Answered, r.Lost(), r.Latency.P99, r.ByGeneration)
 			checkCounted(t, m)
 		})

@@ -53,17 +53,28 @@ func TestCommandThatSaysHello(t *testing.T) {
 // until all of its generation could serve it must not.
 func TestCommandThatSaysHelloIsReadyByItsWord(t *testing.T) {
 	t.Parallel()
-	r := newGreetingRig(t, 2)
-	r.orders.StartTimeout = 2 * time.Second
-	r.orders.ReadyNotify, r.orders.ReadyAfter = true, time.Second
-	r.behave(t, 1, "unready-notify")
-	r.start(t)
-	r.mustExit(t, 1)
-	if !r.log.has("start rolled back", "not ready within start-timeout 2s") || r.log.has("start rolled back", "READY=1") {
-		t.Error("the log does not say why, or tells to say READY=1")
-	}
-	if found, _ := r.log.find(true, func(e entry) bool { return strings.HasPrefix(e.text("msg"), "slot 0 has ") }); len(found) > 0 {
-		t.Errorf("slot 0 has served: %v", found)
+	for name, ready := range map[string]struct {
+		notify bool
+		after  time.Duration
+	}{
+		"and not by its life": {after: noStartTakes}, // by then it has said hello
+		"and not by READY=1":  {notify: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newGreetingRig(t, 2)
+			r.orders.StartTimeout = noStartTakes + time.Second
+			r.orders.ReadyNotify, r.orders.ReadyAfter = ready.notify, ready.after
+			r.behave(t, 1, "unready-notify")
+			r.start(t)
+			r.mustExit(t, 1)
+			if !r.log.has("start rolled back", "not ready within start-timeout 6s") || r.log.has("start rolled back", "READY=1") {
+				t.Error("the log does not say why, or tells to say READY=1")
+			}
+			if found, _ := r.log.find(true, func(e entry) bool { return strings.HasPrefix(e.text("msg"), "slot 0 has ") }); len(found) > 0 {
+				t.Errorf("slot 0 has served: %v", found)
+			}
+		})
 	}
 }
 

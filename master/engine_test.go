@@ -2,7 +2,6 @@ package master
 
 import (
 	"testing"
-	"time"
 
 	"prefork/bench/load"
 	"prefork/bench/load/loadtest"
@@ -17,7 +16,7 @@ func TestReloadsBetweenEnginesLoseNothing(t *testing.T) {
 	r := newRig(t, 2)
 	r.orders.Engine = "goroutines"
 	st := r.serving(t)
-	g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate, Duration: 4 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: st.Listen[0].Address, Rate: rate})
 	for n := 1; n <= reloads; n++ {
 		loadtest.Await(t, g, n*rate/2)
 		r.orders.Engine = []string{"goroutines", "reactor"}[n%2]
@@ -26,8 +25,8 @@ func TestReloadsBetweenEnginesLoseNothing(t *testing.T) {
 			t.Fatalf("reload %d to %s: %+v", n, r.orders.Engine, answer)
 		}
 	}
-	report := loadtest.Finish(t, g)
-	if len(report.ByGeneration) < 3 {
+	report := loadtest.End(t, g)
+	if len(report.ByGeneration) < reloads {
 		t.Errorf("answers came from %d generations: the reloads met no load: %v", len(report.ByGeneration), report.ByGeneration)
 	}
 }

@@ -138,8 +138,11 @@ func TestForeignReleaseIsRolledBack(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := newForeignRig(t, 2)
-			r.orders.ReadyNotify, r.orders.StartTimeout = true, 2*time.Second
+			r.orders.ReadyNotify = true
 			before := r.serving(t)
+			if test.behaviour == "sleep" {
+				r.orders.StartTimeout = time.Second
+			}
 			r.behave(t, "all", test.behaviour)
 			if test.behaviour == "" {
 				r.orders.Command = []string{brokenProgram(t, test.command)}
@@ -198,14 +201,14 @@ func TestForeignWatchdog(t *testing.T) {
 func TestForeignMayAskForTime(t *testing.T) {
 	t.Parallel()
 	r := newForeignRig(t, 1)
-	r.orders.ReadyNotify, r.orders.StartTimeout = true, time.Second
+	r.orders.ReadyNotify, r.orders.StartTimeout = true, noStartTakes
 	r.behave(t, "all", "tell EXTEND_TIMEOUT_USEC=20000000|STATUS=warm-up")
 	r.start(t)
 	r.awaitStatus(t, "what it says of itself", func(st control.Status) bool {
 		return len(st.Workers) == 1 && st.Workers[0].Status == "warm-up"
 	})
 	st := r.awaitStatus(t, "more age than start-timeout allows", func(st control.Status) bool {
-		return st.Workers[0].AgeSeconds > 1.5
+		return st.Workers[0].AgeSeconds > (noStartTakes + time.Second/2).Seconds()
 	})
 	if got := st.Workers[0].State; got != "starting" {
 		t.Errorf("its state is %q", got)
@@ -357,8 +360,7 @@ func TestForeignFolderIsRemade(t *testing.T) {
 // broken when the one before it said READY=1.
 func TestForeignThatSpokeHasToSpeakAgain(t *testing.T) {
 	t.Parallel()
-	r := newForeignRig(t, 1)
-	r.orders.StartTimeout = 2 * time.Second // and ready as by default: auto
+	r := newForeignRig(t, 1) // ready as by default: auto
 	r.behave(t, "all", "silent")
 	r.serving(t)
 	if a := r.do(t, control.Command{Verb: control.Reload}); a.Result != "ok" {
@@ -369,6 +371,8 @@ func TestForeignThatSpokeHasToSpeakAgain(t *testing.T) {
 		t.Errorf("one that speaks: %+v", a)
 	}
 	r.behave(t, "all", "silent")
+	r.orders.StartTimeout = 2 * time.Second
+	r.order(t)
 	a := r.do(t, control.Command{Verb: control.Reload})
 	if a.Result != "rolled_back" || !strings.Contains(a.Error, "it has not said READY=1") {
 		t.Errorf("one that does not speak any more: %+v", a)

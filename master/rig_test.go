@@ -27,6 +27,10 @@ import (
 
 const masterCommand = "be-master"
 
+// noStartTakes is longer than a fake worker or program takes from its start to its
+// first word, also under the race detector while both CPUs are busy.
+const noStartTakes = 5 * time.Second
+
 // orders is what a test's master is told: a file that it reads at its start and
 // at each reload. The zero value of a field is what orders.config says.
 type orders struct {

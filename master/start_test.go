@@ -31,23 +31,23 @@ func TestFirstGenerationFails(t *testing.T) {
 		},
 		{
 			name: "never becomes ready", behaviour: "unready",
-			reason: "slot 0: not ready within start-timeout 1s",
+			reason: "slot 0: not ready within start-timeout 5s",
 			seen:   []string{"worker is aborting"},
 		},
 		{
 			name: "never becomes ready and ignores SIGABRT", behaviour: "unready-deaf",
-			reason: "slot 0: not ready within start-timeout 1s",
+			reason: "slot 0: not ready within start-timeout 5s",
 			seen:   []string{"worker is aborting", "worker is killed"},
 		},
 		{
 			name: "never says a word", behaviour: "mute",
-			reason: "slot 0: not ready within start-timeout 1s",
+			reason: "slot 0: not ready within start-timeout 5s",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 1)
-			r.orders.StartTimeout = time.Second
+			r.orders.StartTimeout = noStartTakes // it has to ignore SIGABRT by then
 			if strings.HasPrefix(test.behaviour, "die") {
 				r.orders.StartTimeout = 20 * time.Second
 			}

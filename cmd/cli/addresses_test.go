@@ -253,7 +253,7 @@ func TestReloadChangesAddresses(t *testing.T) {
 	st := m.AwaitState(t, "serving")
 	kept, gone := st.Listen[0].Address, st.Listen[1].Address
 	const rate = 1000
-	g := loadtest.Start(t, load.Config{Addr: kept, Rate: rate, Duration: 5 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: kept, Rate: rate})
 	v := visit(t, gone)
 	loadtest.Await(t, g, rate)
 	write(t, file, text(4, "127.0.0.1:0", "127.0.0.1:0", taken.Addr().String()))
@@ -286,7 +286,7 @@ func TestReloadChangesAddresses(t *testing.T) {
 	if v.refused.Load() == 0 {
 		t.Error("nobody was refused on the address that was taken away")
 	}
-	report := loadtest.Finish(t, g)
+	report := loadtest.End(t, g)
 	t.Logf("kept: %d answered, %d lost; taken away: %d served, %d refused, 0 reset", report.Answered, report.Lost(), v.served.Load(), v.refused.Load())
 	if r := m.Run(t, "stop"); r.Code != 0 {
 		t.Errorf("stop: %v", r)

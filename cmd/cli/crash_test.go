@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -94,7 +93,7 @@ func TestKilledWorkerIsReplaced(t *testing.T) {
 func TestKilledAgainAndAgainBacksOffWhileTheOthersServe(t *testing.T) {
 	m, _ := ready(t, "--workers", "2")
 	st := proven(t, m, 2)
-	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 200, Duration: 4 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 200})
 	// On a slow machine a worker may prove itself before the test has seen it,
 	// so the number of kills is open; the back-off must come in the end.
 	const deathsMax = 30
@@ -109,6 +108,7 @@ func TestKilledAgainAndAgainBacksOffWhileTheOthersServe(t *testing.T) {
 			return len(s.Workers) > 0 && s.Workers[0].Restarts == deaths
 		})
 	}
+	g.Stop()
 	r := g.Wait()
 	if lost := r.Lost(); lost > deaths { // a kill may hit one request that was accepted
 		t.Errorf("%d requests lost by %d kills, want at most one each:\n%v", lost, deaths, r)
@@ -164,7 +164,7 @@ func TestDeletedBinaryStillStartsWorkers(t *testing.T) {
 func TestWorkerThatIsToldToLeaveIsReplacedFirst(t *testing.T) {
 	m, _ := ready(t, "--workers", "1")
 	st := proven(t, m, 1)
-	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 200, Duration: 2 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 200})
 	if err := g.Await(context.Background(), 100); err != nil {
 		t.Fatal(err)
 	}
@@ -173,5 +173,5 @@ func TestWorkerThatIsToldToLeaveIsReplacedFirst(t *testing.T) {
 	m.AwaitStatus(t, "the successor", func(s testproc.Status) bool {
 		return len(s.Ready()) == 1 && s.Ready()[0].PID != st.Workers[0].PID
 	})
-	loadtest.Finish(t, g)
+	loadtest.End(t, g)
 }

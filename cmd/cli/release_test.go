@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"prefork/bench/load"
 	"prefork/bench/load/loadtest"
@@ -31,7 +30,7 @@ func deploy(t *testing.T) *deployment {
 	d := &deployment{config: filepath.Join(dir, "prefork.toml"), program: filepath.Join(dir, "shop")}
 	d.settings = map[string]string{
 		"listen": `["127.0.0.1:0"]`, "workers": "2", "command": fmt.Sprintf("[%q]", d.program),
-		"start-timeout": `"3s"`, "ready": `"auto"`,
+		"ready": `"auto"`,
 	}
 	worker, err := filepath.Abs("../../examples/sh/worker.sh")
 	if err != nil {
@@ -99,8 +98,12 @@ func TestBadReleases(t *testing.T) {
 			d := deploy(t)
 			m, st := d.run(t)
 			before := pids(st)
-			g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 20, Duration: 5 * time.Second})
+			g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 20})
 			loadtest.Await(t, g, 20)
+			if test.name == "sleeps for ever" {
+				d.settings["start-timeout"] = `"3s"`
+				d.save(t)
+			}
 			if test.mode == 0 {
 				if err := os.Remove(d.program); err != nil {
 					t.Fatal(err)
@@ -114,7 +117,7 @@ func TestBadReleases(t *testing.T) {
 					t.Errorf("reload does not exit 4 and say %q: %v", part, r)
 				}
 			}
-			loadtest.Finish(t, g)
+			loadtest.End(t, g)
 			if after := m.Status(t); !maps.Equal(pids(after), before) || after.LastReload.Result != "rolled_back" {
 				t.Errorf("%v serve, before it was %v; last reload %+v", pids(after), before, after.LastReload)
 			}
@@ -170,7 +173,7 @@ func TestEverythingChangesInOneReload(t *testing.T) {
 	d.save(t)
 	m, st := d.run(t)
 	before := pids(st)
-	g := loadtest.Start(t, load.Config{Addr: kept, Rate: 20, Duration: 8 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: kept, Rate: 20})
 	loadtest.Await(t, g, 20)
 
 	// One of the new addresses is taken: nothing changes.
@@ -204,7 +207,7 @@ func TestEverythingChangesInOneReload(t *testing.T) {
 		get(t, address)
 	}
 	refused(t, removed)
-	loadtest.Finish(t, g)
+	loadtest.End(t, g)
 }
 
 // twoAddresses is a worker that serves any number of addresses.

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"prefork/bench/load"
 	"prefork/bench/load/loadtest"
@@ -18,11 +17,11 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 	const (
 		reloads = 5
 		workers = 4
-		rate    = 2000
+		rate    = 500 // also under the race detector on a busy machine; bench/lossless asks for more
 	)
 	m, st := ready(t, "--workers", "4")
 	before := pids(st)
-	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: rate, Duration: 10 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: rate})
 	for n := 1; n <= reloads; n++ {
 		// Each reload meets a load that is under way.
 		if err := g.Await(context.Background(), n*rate); err != nil {
@@ -37,14 +36,14 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 			return s.Generation == want && s.State == "serving" && len(s.Ready()) == workers
 		})
 	}
-	r := loadtest.Finish(t, g)
+	r := loadtest.End(t, g)
 	t.Logf("%d scheduled, %d answered, %d lost, p99 %v", r.Scheduled, r.Answered, r.Lost(), r.Latency.P99)
 	for slot, pid := range pids(m.Status(t)) {
 		if pid == before[slot] {
 			t.Errorf("slot %d is still served by pid %d", slot, pid)
 		}
 	}
-	if len(r.ByGeneration) < 2 { // on a slow machine the load can end before the last reload
+	if len(r.ByGeneration) < reloads {
 		t.Errorf("answers came from %d generations: the reloads met no load: %v", len(r.ByGeneration), r.ByGeneration)
 	}
 }
@@ -82,14 +81,14 @@ func TestReloadCommandWaitsForTheNewGeneration(t *testing.T) {
 
 func TestRollingReloadUnderLoadLosesNothing(t *testing.T) {
 	m, st := ready(t, "--workers", "4", "--surge", "1")
-	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 500, Duration: 3 * time.Second})
+	g := loadtest.Start(t, load.Config{Addr: addr(st), Rate: 500})
 	if err := g.Await(context.Background(), 200); err != nil {
 		t.Fatal(err)
 	}
 	if r := m.Run(t, "reload"); r.Code != 0 {
 		t.Errorf("reload: %v", r)
 	}
-	loadtest.Finish(t, g)
+	loadtest.End(t, g)
 	if got := m.Status(t).Generation; got != 2 {
 		t.Errorf("generation %d, want 2", got)
 	}

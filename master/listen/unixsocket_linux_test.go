@@ -166,7 +166,8 @@ func TestStaleUnixSocket(t *testing.T) {
 	mustBeGone(t, path)
 }
 
-// leaveStale makes a socket file that nobody serves.
+// leaveStale makes a socket file that nobody serves. A process that another test
+// starts at this moment may have the socket, too, until it executes its program.
 func leaveStale(t testing.TB, path string) {
 	t.Helper()
 	l, err := net.Listen("unix", path)
@@ -175,6 +176,13 @@ func leaveStale(t testing.TB, path string) {
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	_ = l.Close()
+	testproc.Await(t, "nobody to serve "+path, func() bool {
+		c, err := net.Dial("unix", path)
+		if err == nil {
+			_ = c.Close()
+		}
+		return errors.Is(err, unix.ECONNREFUSED)
+	})
 }
 
 func TestTakenUnixSocket(t *testing.T) {
