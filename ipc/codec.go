@@ -22,7 +22,9 @@ import (
 //	leaving  reason (the rest)
 //	watch    slot u32
 //	watched  slot u32
-//	ready, serve, listening, left: empty
+//	ready    protocol (the rest)
+//	give     count u32
+//	serve, listening, take, left: empty
 const (
 	magic            = "pfrk"
 	versionOffset    = 4
@@ -75,7 +77,11 @@ func appendBody(dst []byte, m Message) []byte {
 		dst = wire.AppendUint32(dst, m.Slot)
 	case Watched:
 		dst = wire.AppendUint32(dst, m.Slot)
-	case Ready, Serve, Listening, Left: // nothing to say beyond the kind
+	case Ready:
+		dst = append(dst, m.Protocol...)
+	case Give:
+		dst = wire.AppendUint32(dst, m.Count)
+	case Serve, Listening, Take, Left: // nothing to say beyond the kind
 	}
 	return dst
 }
@@ -147,7 +153,7 @@ func (r *reader) message(kind Kind) Message {
 			Settings:    r.remainder(),
 		}
 	case KindReady:
-		return Ready{}
+		return Ready{Protocol: string(r.remainder())}
 	case KindServe:
 		return Serve{}
 	case KindDrain:
@@ -162,6 +168,10 @@ func (r *reader) message(kind Kind) Message {
 		return Watch{Slot: r.uint32()}
 	case KindWatched:
 		return Watched{Slot: r.uint32()}
+	case KindGive:
+		return Give{Count: r.uint32()}
+	case KindTake:
+		return Take{}
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ var examples = []struct {
 	{"welcome", Welcome{Version: 1, Slot: 2, Incarnation: 0x0102030405060708, Generation: 3, Settings: []byte(`{"app":"hello"}`)}},
 	{"welcome-bare", Welcome{Version: 1, Slot: 1023, Incarnation: 1, Generation: 1}},
 	{"ready", Ready{}},
+	{"ready-portable", Ready{Protocol: "http/1"}},
 	{"serve", Serve{}},
 	{"drain", Drain{Deadline: 1_234_567_890_123}},
 	{"drain-unbounded", Drain{}},
@@ -33,6 +34,9 @@ var examples = []struct {
 	{"listening", Listening{}},
 	{"watch", Watch{Slot: 1023}},
 	{"watched", Watched{Slot: 1}},
+	{"give", Give{Count: 0x01020304}},
+	{"give-all", Give{}},
+	{"take", Take{}},
 }
 
 func TestGoldenBytes(t *testing.T) {
@@ -91,6 +95,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 	for _, message := range []Message{
 		Welcome{Version: 1, Settings: make([]byte, SettingsMax)},
 		Leaving{Reason: strings.Repeat("x", TextMax)},
+		Ready{Protocol: strings.Repeat("x", ProtocolMax)},
 	} {
 		if _, err := DecodeMessage(mustAppend(t, message)); err != nil {
 			t.Errorf("%s at its limit: %v", message.kind(), err)
@@ -117,6 +122,8 @@ func TestAppendMessageRefuses(t *testing.T) {
 		{"watched, likewise", Watched{Slot: 1 << 31}, "slot 2147483648 (limit 1024)"},
 		{"reason too long", Leaving{Reason: strings.Repeat("x", TextMax+1)}, "limit 4096"},
 		{"reason not UTF-8", Leaving{Reason: "\xff"}, "not valid UTF-8"},
+		{"protocol too long", Ready{Protocol: strings.Repeat("x", ProtocolMax+1)}, "limit 255"},
+		{"protocol not UTF-8", Ready{Protocol: "\xff"}, "not valid UTF-8"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -140,13 +147,16 @@ func TestDecodeMessageRefuses(t *testing.T) {
 		{"version 0", "pfrk\x00\x00\x03\x00\x00\x00\x00\x00", "version 0"},
 		{"next version", "pfrk\x02\x00\x03\x00\x00\x00\x00\x00", "version 2"},
 		{"kind 0", "pfrk\x01\x00\x00\x00\x00\x00\x00\x00", "kind 0"},
-		{"next kind", "pfrk\x01\x00\x0b\x00\x00\x00\x00\x00", "kind 11"},
+		{"next kind", "pfrk\x01\x00\x0d\x00\x00\x00\x00\x00", "kind 13"},
 		{"body cut", hello[:len(hello)-1], "7 bytes announced as 8"},
 		{"body longer than announced", ready + "x", "1 bytes announced as 0"},
 		{"huge announcement", "pfrk\x01\x00\x03\x00\xff\xff\xff\xff", "announced as 4294967295"},
 		{"short hello", "pfrk\x01\x00\x01\x00\x07\x00\x00\x00\x01\x00\x01\x00\x01\x00\x00", "hello of only 7 bytes"},
 		{"short welcome", "pfrk\x01\x00\x02\x00\x01\x00\x00\x00\x01", "welcome of only 1 bytes"},
-		{"long ready", "pfrk\x01\x00\x03\x00\x01\x00\x00\x00x", "1 bytes too many"},
+		{"ready of what is not UTF-8", "pfrk\x01\x00\x03\x00\x01\x00\x00\x00\xff", "not valid UTF-8"},
+		{"long serve", "pfrk\x01\x00\x04\x00\x01\x00\x00\x00x", "1 bytes too many"},
+		{"short give", "pfrk\x01\x00\x0b\x00\x03\x00\x00\x00123", "give of only 3 bytes"},
+		{"long take", "pfrk\x01\x00\x0c\x00\x01\x00\x00\x00x", "1 bytes too many"},
 		{"long drain", "pfrk\x01\x00\x05\x00\x09\x00\x00\x00123456781", "1 bytes too many"},
 		{"reason not UTF-8", "pfrk\x01\x00\x07\x00\x01\x00\x00\x00\xff", "not valid UTF-8"},
 		{"negative pid", hello[:len(hello)-1] + "\xff", "hello from pid -16777215"},
@@ -192,7 +202,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		f.Add(packet)
 		f.Add(packet[:len(packet)-1])
 	}
-	f.Add([]byte("pfrk\x01\x00\x08\x00\x00\x00\x00\x00"))
+	f.Add([]byte("pfrk\x01\x00\x0d\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		m, err := DecodeMessage(packet)
 		if err != nil {

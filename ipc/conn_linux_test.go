@@ -24,7 +24,7 @@ func TestConversation(t *testing.T) {
 		message  Message
 	}{
 		{worker, master, helloExample},
-		{worker, master, Ready{}},
+		{worker, master, Ready{Protocol: "http/1"}},
 		{master, worker, Serve{}},
 		{worker, master, Listening{}},
 		{master, worker, Watch{Slot: 3}},
@@ -188,6 +188,8 @@ func TestSendRefusesWrongDescriptorCounts(t *testing.T) {
 	master, _ := mustPair(t)
 	mustBeViolation(t, master.Send(Serve{}, 0), "1 descriptors, not 0")
 	mustBeViolation(t, master.Send(Welcome{Version: Version}), "0 descriptors, not 2")
+	mustBeViolation(t, master.Send(Give{}), "0 descriptors, not 1")
+	mustBeViolation(t, master.Send(Take{}, 0, 1), "2 descriptors, not 1")
 	mustBeViolation(t, master.Send(Drain{Deadline: -1}), "drain until -1")
 }
 

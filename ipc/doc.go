@@ -23,6 +23,10 @@
 //	  │◄─────── (0 to 253 fds), again and again┤
 //	  │ Watched  they are in the loop, too     │
 //	  ├───────────────────────────────────────►│
+//	  │      Take    what comes from another   │
+//	  │◄──────── worker through this socket ───┤
+//	  │      Give    your idle connections to  │
+//	  │◄──────── who is behind this socket ────┤
 //	  │                 ...                    │
 //	  │ Leaving  it drains of its own accord   │
 //	  ├ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ►│

@@ -22,6 +22,7 @@ const (
 	TextMax     = 4096     // bytes of any text, which is valid UTF-8
 	FDsMax      = 253      // descriptors with one message: SCM_MAX_FD, unix(7)
 	SlotsMax    = 1024     // slots of a master
+	ProtocolMax = 255      // bytes of Ready.Protocol, which is valid UTF-8
 )
 
 // Kind is the type of a message on the wire. A number once given is never
@@ -41,10 +42,13 @@ const (
 	KindListening Kind = 8
 	KindWatch     Kind = 9
 	KindWatched   Kind = 10
+
+	KindGive Kind = 11
+	KindTake Kind = 12
 )
 
 // Message is one of the structs below, as a value: Hello, Welcome, Ready, Serve,
-// Listening, Watch, Watched, Drain, Left or Leaving. The set is closed.
+// Listening, Watch, Watched, Give, Take, Drain, Left or Leaving. The set is closed.
 type Message interface{ kind() Kind }
 
 // Hello is a worker's first message: which versions it speaks, and who it is.
@@ -67,7 +71,12 @@ type Welcome struct {
 
 // Ready tells the master that the worker could accept now. It does not accept
 // before Serve.
-type Ready struct{}
+type Ready struct {
+	// Protocol names what the connections of this worker speak, and how it packs their
+	// state: those of one worker can go on in another one that says the same. Empty:
+	// they cannot be handed over. At most ProtocolMax bytes of valid UTF-8.
+	Protocol string
+}
 
 // Serve tells a worker to accept: every worker of its generation is ready.
 type Serve struct{}
@@ -86,6 +95,19 @@ type Watch struct{ Slot uint32 }
 
 // Watched tells the master that what a Watch asked for has been done.
 type Watched struct{ Slot uint32 }
+
+// Give tells a worker to give connections that are idle to another one, the heir, at
+// the other end of the SOCK_SEQPACKET socket that travels with it. What goes through
+// that socket is the workers' own affair (see package reactor). It comes after Serve;
+// one for everything that a Drain ends comes BEFORE it, or at any time after it when
+// the heir of before has gone.
+type Give struct {
+	Count uint32 // how many at most; 0: all, while the worker drains
+}
+
+// Take tells a worker to take the connections that come through the socket which
+// travels with it, and to serve on with them. It comes after Serve.
+type Take struct{}
 
 // Drain tells a worker to finish what is in flight and to exit.
 type Drain struct {
@@ -114,6 +136,9 @@ func (Listening) kind() Kind { return KindListening }
 func (Watch) kind() Kind     { return KindWatch }
 func (Watched) kind() Kind   { return KindWatched }
 
+func (Give) kind() Kind { return KindGive }
+func (Take) kind() Kind { return KindTake }
+
 // KindOf returns the kind of a message.
 func KindOf(m Message) Kind { return m.kind() }
 
@@ -140,6 +165,10 @@ func (k Kind) String() string {
 		return "watch"
 	case KindWatched:
 		return "watched"
+	case KindGive:
+		return "give"
+	case KindTake:
+		return "take"
 	}
 	return fmt.Sprintf("kind %d", uint16(k))
 }
@@ -152,6 +181,8 @@ func (k Kind) fds() fdCount {
 		return fdCount{2, 2}
 	case KindWatch:
 		return fdCount{0, FDsMax}
+	case KindGive, KindTake:
+		return fdCount{1, 1}
 	}
 	return fdCount{}
 }
@@ -204,7 +235,9 @@ func check(m Message) error {
 		return checkSlot(m.Slot)
 	case Watched:
 		return checkSlot(m.Slot)
-	case Ready, Serve, Listening, Left:
+	case Ready:
+		return m.check()
+	case Serve, Listening, Left, Give, Take:
 		return nil
 	}
 	return violation("%T is no message", m)
@@ -226,6 +259,16 @@ func (m Welcome) check() error {
 	}
 	if len(m.Settings) > SettingsMax {
 		return violation("settings of %d bytes (limit %d)", len(m.Settings), SettingsMax)
+	}
+	return nil
+}
+
+func (m Ready) check() error {
+	if len(m.Protocol) > ProtocolMax {
+		return violation("name of a protocol of %d bytes (limit %d)", len(m.Protocol), ProtocolMax)
+	}
+	if !utf8.ValidString(m.Protocol) {
+		return violation("name of a protocol is not valid UTF-8: %.64q", m.Protocol)
 	}
 	return nil
 }

@@ -30,10 +30,14 @@ const (
 //	80      8     requests     worker
 //	88      8     helped       worker
 //	96      8     connections  worker
-//	104     3992  zero
+//	104     8     given        worker
+//	112     8     taken        worker
+//	120     8     finished     worker
+//	128     8     cut          worker
+//	136     3960  zero
 //
-// The counters have one writer and share one cache line: spread over five they
-// would cost the reader five misses and gain the writer nothing. The header has
+// The counters have one writer and share two cache lines: spread over nine they
+// would cost the reader nine misses and gain the writer nothing. The header has
 // a line of its own, because it is never written again.
 type board struct {
 	magic   atomic.Uint64
@@ -46,7 +50,11 @@ type board struct {
 	requests    atomic.Uint64
 	helped      atomic.Uint64
 	connections atomic.Uint64
-	_           [scoreboardSize - 104]byte
+	given       atomic.Uint64
+	taken       atomic.Uint64
+	finished    atomic.Uint64
+	cut         atomic.Uint64
+	_           [scoreboardSize - 136]byte
 }
 
 // The layout cannot change by accident: any other offset or size indexes beyond
@@ -55,6 +63,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(board{})-scoreboardSize]
 	_ = [1]struct{}{}[unsafe.Offsetof(board{}.beat)-64]
 	_ = [1]struct{}{}[unsafe.Offsetof(board{}.connections)-96]
+	_ = [1]struct{}{}[unsafe.Offsetof(board{}.cut)-128]
 )
 
 // Counters is what a worker says about itself. All but Connections only grow.
@@ -64,6 +73,11 @@ type Counters struct {
 	Requests    uint64 // requests answered
 	Helped      uint64 // connections accepted from a sibling's queue, which Accepted counts too
 	Connections uint64 // connections open now
+
+	Given    uint64 // connections that other workers have said they took over
+	Taken    uint64 // connections taken over from other workers, which Accepted does not count
+	Finished uint64 // connections of its drain that have ended in order
+	Cut      uint64 // connections closed with a message under way: at the end of its drain, or by an error of ours
 }
 
 // Scoreboard is a page of memory in which one worker counts and its master
@@ -228,6 +242,18 @@ func (s *Scoreboard) AddHelped(n uint64) { s.board.helped.Add(n) }
 // SetConnections tells how many connections are open.
 func (s *Scoreboard) SetConnections(n uint64) { s.board.connections.Store(n) }
 
+// AddGiven counts n connections that another worker has said it took over.
+func (s *Scoreboard) AddGiven(n uint64) { s.board.given.Add(n) }
+
+// AddTaken counts n connections taken over from another worker.
+func (s *Scoreboard) AddTaken(n uint64) { s.board.taken.Add(n) }
+
+// AddFinished counts n connections of a worker that drains which ended in order.
+func (s *Scoreboard) AddFinished(n uint64) { s.board.finished.Add(n) }
+
+// AddCut counts n connections closed with a message under way.
+func (s *Scoreboard) AddCut(n uint64) { s.board.cut.Add(n) }
+
 // Read returns what the worker says. It is an error if the header is not what the
 // master wrote: a worker that overwrote that has overwritten its counters too.
 // The counters are read one after the other, so they need not agree with each
@@ -245,5 +271,9 @@ func (s *Scoreboard) Read() (Counters, error) {
 		Requests:    s.board.requests.Load(),
 		Helped:      s.board.helped.Load(),
 		Connections: s.board.connections.Load(),
+		Given:       s.board.given.Load(),
+		Taken:       s.board.taken.Load(),
+		Finished:    s.board.finished.Load(),
+		Cut:         s.board.cut.Load(),
 	}, nil
 }

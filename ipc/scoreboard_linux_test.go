@@ -24,8 +24,12 @@ func TestScoreboardCounts(t *testing.T) {
 	worker.AddHelped(2)
 	worker.SetConnections(9)
 	worker.SetConnections(5)
+	worker.AddGiven(21)
+	worker.AddTaken(22)
+	worker.AddFinished(23)
+	worker.AddCut(24)
 
-	want := Counters{Beat: now, Accepted: 7, Requests: 11, Helped: 2, Connections: 5}
+	want := Counters{Beat: now, Accepted: 7, Requests: 11, Helped: 2, Connections: 5, Given: 21, Taken: 22, Finished: 23, Cut: 24}
 	if got, err := master.Read(); err != nil || got != want {
 		t.Errorf("Read() = %+v, %v, want %+v", got, err, want)
 	}
@@ -39,6 +43,10 @@ func TestCountingDoesNotAllocate(t *testing.T) { // not parallel: testing.Allocs
 		worker.AddRequests(1)
 		worker.AddHelped(1)
 		worker.SetConnections(1)
+		worker.AddGiven(1)
+		worker.AddTaken(1)
+		worker.AddFinished(1)
+		worker.AddCut(1)
 	})
 	if allocations != 0 {
 		t.Errorf("%v allocations, want 0", allocations)
