@@ -150,6 +150,12 @@ func (l *life) hear(r received) error {
 			r.closeFiles()
 			return nil
 		}
+	case ipc.Give, ipc.Take:
+		switch l.state {
+		case serving, draining: // a Take may meet our Leaving on the way
+			l.handOver(m, r.files)
+			return nil
+		}
 	case ipc.Drain:
 		l.becomeDraining(m.Deadline)
 		return nil

@@ -411,6 +411,8 @@ func TestNonsenseBeforeServing(t *testing.T) {
 		{"second welcome", standby, sendWelcome, "the master sent ipc.Welcome to a worker that is standby"},
 		{"watch for a welcome", starting, sendWatch, "the master sent ipc.Watch to a worker that is starting"},
 		{"watch in standby", standby, sendWatch, "the master sent ipc.Watch to a worker that is standby"},
+		{"give in standby", standby, sendGive, "the master sent ipc.Give to a worker that is standby"},
+		{"take for a welcome", starting, sendTake, "the master sent ipc.Take to a worker that is starting"},
 		{"end for a welcome", starting, hangUp, "the master has gone: this worker exits"},
 		{"end in standby", standby, hangUp, "the master has gone: this worker exits"},
 	} {
@@ -454,6 +456,8 @@ func sendGarbage(t *testing.T, c *child) { c.sendGarbage(t) }
 func sendHello(t *testing.T, c *child)   { c.send(t, ipc.Hello{MinVersion: 1, MaxVersion: 1, PID: 1}) }
 func sendServe(t *testing.T, c *child)   { c.send(t, ipc.Serve{}) }
 func sendWatch(t *testing.T, c *child)   { c.send(t, ipc.Watch{Slot: 3}) }
+func sendGive(t *testing.T, c *child)    { c.send(t, ipc.Give{}, c.fd) }
+func sendTake(t *testing.T, c *child)    { c.send(t, ipc.Take{}, c.fd) }
 func sendWelcome(t *testing.T, c *child) { c.welcome(t, mustMarshal(t, helloSettings)) }
 func hangUp(t *testing.T, c *child)      { _ = c.conn.Close() }
 
