@@ -76,6 +76,33 @@ func TestExamplesReload(t *testing.T) {
 	}
 }
 
+// TestExamplesKeepTheirClients: programs that close their connections politely lose no
+// request on a connection that is kept.
+func TestExamplesKeepTheirClients(t *testing.T) {
+	for _, name := range []string{"python coroutines", "node"} {
+		t.Run(name, func(t *testing.T) {
+			const clients, rate = 8, 80 // each asks ten times a second
+			m, st := examples[name].start(t, 2)
+			g := loadtest.Start(t, load.Config{
+				Addr: st.Listen[0].Address, Mode: load.KeepAlive, Clients: clients, Rate: rate, Timeout: testproc.Patience,
+			})
+			reloads := rounds(4)
+			for n := 1; n <= reloads; n++ {
+				loadtest.Await(t, g, n*rate)
+				if r := m.Run(t, "reload"); r.Code != 0 {
+					t.Fatalf("reload: %v", r)
+				}
+				m.AwaitStatus(t, "the old workers to have gone", func(st testproc.Status) bool { return len(st.Workers) == 2 })
+			}
+			r := loadtest.End(t, g)
+			t.Logf("%d answered, %d lost, %d connections, generations %v", r.Answered, r.Lost(), r.Connections, r.ByGeneration)
+			if len(r.ByGeneration) < reloads+1 {
+				t.Errorf("answers came from generations %v: the reloads met no load", r.ByGeneration)
+			}
+		})
+	}
+}
+
 // TestExamplesShrinkAndGrow: from four workers to one and back under new connections,
 // again and again, loses none. A program that has one socket empties it itself.
 func TestExamplesShrinkAndGrow(t *testing.T) {

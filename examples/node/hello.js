@@ -6,6 +6,7 @@
 // `ready = "auto"`, the default, it counts as ready when it has lived for a second.
 'use strict';
 const http = require('node:http');
+const net = require('node:net');
 
 const { PREFORK_SLOT: slot, PREFORK_GENERATION: generation, LISTEN_FDS: sockets } = process.env;
 if (!sockets) {
@@ -13,24 +14,30 @@ if (!sockets) {
   process.exit(1);
 }
 
+const grace = 2000; // ms in which a connection that is kept gets its last answer
 const servers = [];
+let leaving = false;
 for (let n = 0; n < Number(sockets); n++) {
   // A client that connects and says nothing (browsers do) gets five seconds, also
   // when this worker leaves: close() below waits for it.
   const limits = { headersTimeout: 5000, connectionsCheckingInterval: 1000 };
   const server = http.createServer(limits, (request, response) => {
     const body = `hello from slot ${slot} generation ${generation} pid ${process.pid}\n`;
+    response.shouldKeepAlive &&= !leaving; // or the answer says Connection: close
     response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': Buffer.byteLength(body) });
     response.end(body);
   });
   servers.push(server.listen({ fd: 3 + n }));
 }
 
-// close() stops accepting, closes what is idle, and lets the rest finish; the
-// process ends by itself when nothing is left to do.
+// A request may be on its way on a connection that is idle, and http.Server's own
+// close() would lose it. So this only stops accepting: the request gets its answer, the
+// last one, and who asks nothing is closed after a while. The process ends by itself
+// when nothing is left to do.
 process.on('SIGTERM', () => {
+  leaving = true;
   for (const server of servers) {
-    server.close();
-    server.closeIdleConnections();
+    net.Server.prototype.close.call(server);
+    setTimeout(() => server.closeIdleConnections(), grace);
   }
 });

@@ -8,6 +8,8 @@ import signal
 
 import prefork_worker
 
+GRACE = 2  # seconds in which a connection that is kept gets its last answer
+
 leaving = asyncio.Event()
 serving = set()  # the task of each connection
 idle = set()  # those that wait for another request; the first is always on the way
@@ -31,11 +33,11 @@ async def serve(reader, writer):
             )
             async with asyncio.timeout(10):
                 await writer.drain()
-            if last or leaving.is_set():
-                break
+            if last:
+                break  # and not before the client was told
             idle.add(task)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError, ConnectionError, TimeoutError):
-        pass  # the client has gone, or this one was idle when we left
+        pass  # the client has gone, or has asked nothing since we began to leave
     finally:
         idle.discard(task)
         serving.discard(task)
@@ -58,6 +60,10 @@ async def main():
         await asyncio.sleep(0)
     for server in servers:
         server.close()
+    # To close what is idle now would lose the request that is on its way there. So it
+    # gets its answer, which says that it is the last one; who asks nothing is closed.
+    if serving:
+        await asyncio.wait(serving, timeout=GRACE)
     for task in list(idle):
         task.cancel()
     while serving:
