@@ -117,4 +117,7 @@ func TestScaleUpAndDown(t *testing.T) {
 	oneLine(t, m.Run(t, "scale", "0"), 2, "workers", "0", "stop")
 	oneLine(t, m.Run(t, "scale", "-5"), 2, "workers", "-2")
 	oneLine(t, m.Run(t, "scale", "2000"), 2, "2000", "1024")
+	for _, beyond := range []string{"+99999", "-99999", "99999999999999999999"} {
+		oneLine(t, m.Run(t, "scale", beyond), 2, beyond, "1024")
+	}
 }

@@ -149,8 +149,11 @@ func scaleCommand(env environment) *cli.Command {
 				return usagef("scale takes one number: %s scale N, +N or -N", c.App.Name)
 			}
 			workers := c.Args().First()
-			if n, err := strconv.Atoi(workers); err != nil || n == 0 {
+			switch n, err := strconv.Atoi(workers); {
+			case err != nil && !errors.Is(err, strconv.ErrRange), n == 0:
 				return usagef("workers %q: write a number like 4, or a step like +1 or -1 (%s stop ends the service)", workers, c.App.Name)
+			case n < -config.SlotsMax || n > config.SlotsMax:
+				return usagef("workers %q: %d workers are the most that one master has", workers, config.SlotsMax)
 			}
 			client, err := dial(c, env)
 			if err != nil {
