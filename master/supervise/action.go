@@ -28,6 +28,15 @@ type (
 		Deadline Time
 	}
 
+	// HandOver has one worker give connections to another one, through a pair of
+	// sockets that the shell makes: To is sent its end first, then From. From has
+	// served and drains, or is told to right AFTER that; To serves. A failure is
+	// logged and changes nothing: the connections then end as they do without.
+	HandOver struct {
+		From, To WorkerID
+		Count    int // at most so many idle ones, of one that need not drain; 0: all
+	}
+
 	// Abort sends SIGABRT: a program that can dumps its stack.
 	Abort struct{ ID WorkerID }
 
@@ -135,6 +144,7 @@ type (
 func (Spawn) action()          {}
 func (Serve) action()          {}
 func (Drain) action()          {}
+func (HandOver) action()       {}
 func (Abort) action()          {}
 func (Kill) action()           {}
 func (Sample) action()         {}

@@ -113,6 +113,9 @@ func (m *Machine) checkSlot(s *slot) error {
 		if err := m.checkHelp(w); err != nil {
 			return fmt.Errorf("I9: worker %v %w", w.ID, err)
 		}
+		if err := m.checkHeirs(s, w); err != nil {
+			return fmt.Errorf("I11: worker %v %w", w.ID, err)
+		}
 		switch {
 		case w.ID.Slot != s.Number:
 			return fmt.Errorf("worker %v is in the wrong slot", w.ID)

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -10,6 +11,7 @@ import (
 func TestCheckFindsBrokenInvariants(t *testing.T) {
 	t.Parallel()
 	reloading := running2 + "reload #1"
+	handing := speaking2 + "reload #1\neverybody ready"
 	for _, tc := range []struct {
 		name   string
 		script string
@@ -90,6 +92,14 @@ func TestCheckFindsBrokenInvariants(t *testing.T) {
 		{"left behind before it was emptied", running2, func(m *Machine) { m.Slots[1].LeftBehind = 1 }, "I10: it was emptied unasked"},
 		{"never emptied", running2 + "slots empty slowly\nscale #1 1\neverybody gone", func(m *Machine) { m.Slots[1].EmptyBy = 0 }, "L1: nobody has asked for its end"},
 
+		{"an heir of who serves", speaking2, func(m *Machine) { m.Slots[0].Serving.Heirs = []WorkerID{{1, 2}} }, "I11: worker {0 1} has heirs and does not drain"},
+		{"no heir", handing, func(m *Machine) { m.Slots[0].Leaving[0].Heirs = nil }, "I11: worker {0 1} has no heir, and there is one"},
+		{"no heir for a slot that retires", speaking2 + "scale #1 1", func(m *Machine) { m.Slots[1].Leaving[0].Heirs = nil }, "I11: worker {1 2} has no heir"},
+		{"an heir that has gone", handing, func(m *Machine) { m.Slots[0].Leaving[0].Heirs[0].Incarnation = 9 }, "I11: worker {0 1} gives to {0 9}, who does not serve"},
+		{"an heir twice", handing, func(m *Machine) { m.Slots[0].Leaving[0].Heirs = []WorkerID{{0, 3}, {0, 3}} }, "takes already"},
+		{"too many heirs", handing, func(m *Machine) { m.Slots[0].Leaving[0].Heirs = make([]WorkerID, heirsMax+1) }, "has 9 heirs, more than 8"},
+		{"a protocol without end", speaking2, func(m *Machine) { m.Slots[0].Serving.Protocol = strings.Repeat("x", protocolMax+1) }, "name of 256 bytes"},
+
 		{"a worker astray", running2, func(m *Machine) { m.Slots[0].Serving.ID.Slot = 1 }, "in the wrong slot"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -111,6 +121,10 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 	t.Parallel()
 	id, next := WorkerID{0, 1}, WorkerID{0, 2}
 	open := func(w *witness) { w.asked, w.opened = 1, 1 }
+	gives := func(w *witness) {
+		w.living[id], w.living[next] = serve, serve
+		w.heirs.speaks[id], w.heirs.speaks[next] = "http/1", "http/1"
+	}
 	helped := func(w *witness) { w.opened, w.living[id], w.help.listens[id] = 2, serve, 1 }
 	for _, tc := range []struct {
 		name    string
@@ -148,6 +162,15 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 		{"emptied twice", open, []Action{EmptySlot{}, EmptySlot{}}, "I10: it was asked before"},
 		{"emptied under a worker", open, []Action{Spawn{ID: id}, EmptySlot{}}, "I10: 0/1 is still"},
 		{"rung for nobody", open, []Action{RingBell{}}, "nobody hears it"},
+		{"giving before it has served", func(w *witness) { gives(w); w.living[id] = nothing }, []Action{HandOver{From: id, To: next}}, "who gives has not served"},
+		{"giving when it was killed", func(w *witness) { gives(w); w.living[id] = kill }, []Action{HandOver{From: id, To: next}}, "who gives has not served"},
+		{"taking before it serves", func(w *witness) { gives(w); w.living[next] = nothing }, []Action{HandOver{From: id, To: next}}, "who takes does not serve"},
+		{"taking what it does not speak", func(w *witness) { gives(w); w.heirs.speaks[next] = "echo" }, []Action{HandOver{From: id, To: next}}, `one speaks "http/1" and the other "echo"`},
+		{"giving what nobody can take", func(w *witness) { gives(w); clear(w.heirs.speaks) }, []Action{HandOver{From: id, To: next}}, "and the other"},
+		{"taking after it broke the protocol", func(w *witness) { gives(w); w.help.deaf[next] = true }, []Action{HandOver{From: id, To: next}}, "and the other"},
+		{"giving twice", gives, []Action{HandOver{From: id, To: next}, HandOver{From: id, To: next}}, "told so before"},
+		{"giving while the master stops", func(w *witness) { gives(w); w.stopped = true }, []Action{HandOver{From: id, To: next}}, "nobody stays"},
+		{"giving after its drain", gives, []Action{Drain{ID: id}, HandOver{From: id, To: next}}, "AFTER its drain"},
 		{"answered unasked", open, []Action{Answer{Caller: 1}}, "nobody waits"},
 		{"something after Exit", open, []Action{Exit{}, Announce{}}, "I7"},
 		{"somebody forgotten", func(w *witness) { w.callers[1] = 1 }, []Action{Exit{}}, "still waits"},
@@ -166,9 +189,12 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 				if err == nil {
 					err = w.help.see(a, w)
 				}
+				if err == nil {
+					err = w.heirs.see(a, w)
+				}
 			}
 			if err == nil {
-				err = checkHandOver(tc.actions)
+				err = errors.Join(checkHandOver(tc.actions), checkHeirs(tc.actions))
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q", err, tc.want)

@@ -111,6 +111,15 @@
 // look before. Looks come every lookBusy, lookMoved or lookIdle, while there is more
 // than one process that the kernel could have woken.
 //
+// # Handing over
+//
+// A worker of our own that drains gives its connections to others, its heirs, so that
+// their clients see nothing: those which say that they speak the same Protocol. The heir
+// is its successor; in a slot that retires or that has no successor yet, as many as
+// heirsMax of those who serve. It is told so BEFORE it is told to drain, and again, to
+// somebody else, when its last heir has died or leaves: while it drains it keeps what it
+// has. What the workers say to each other passes by the master.
+//
 // # Pauses
 //
 // When a deadline or a sample is late by more than pausedAfter, the master or
@@ -132,6 +141,7 @@
 //	I9 only who listens is asked to watch, never its own slot, and nothing while it has not answered;
 //	   whoever watches a slot was asked after its owner had listened, or is being asked again
 //	I10 a slot closes when nothing waits there or its time is over, unless the master stops
+//	I11 who drains and can give its connections has an heir when there is one, and each serves
 //
 // # Liveness (checked by the simulation)
 //

@@ -113,7 +113,10 @@ type (
 	}
 
 	// WorkerSaidReady says that the worker could accept.
-	WorkerSaidReady struct{ ID WorkerID }
+	WorkerSaidReady struct {
+		ID       WorkerID
+		Protocol string // what its connections speak: workers of the same one may hand them over; "": nobody
+	}
 
 	// WorkerSaidListening says that the worker's own listening sockets are in its
 	// loop: whoever watches them from now on stands behind it. It may come again.

@@ -22,6 +22,7 @@ func TestExhaustive(t *testing.T) {
 		{"all or nothing", "slots=2", "everybody ready\nwait 5s", 6},
 		{"rolling", "slots=2 surge=1", "everybody ready\nwait 5s", 6},
 		{"helping", "slots=3 own=yes helpers=1", "everybody ready\nwait 5s\nhelping slow", 5},
+		{"handing over", "slots=3 own=yes", "speaking http/1\neverybody ready\nwait 5s", 5},
 		{"saying hello", "slots=2 ready=1s helpers=1", "helping slow", 6},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -115,10 +116,10 @@ var alphabet = []letter{
 		return nil
 	},
 	func(n *node) []Event { // the first who starts is ready
-		return about(n.first(Starting), func(id WorkerID) Event { return WorkerSaidReady{ID: id} })
+		return about(n.first(Starting), n.ready)
 	},
 	func(n *node) []Event { // the last who starts is ready
-		return about(n.last(Starting), func(id WorkerID) Event { return WorkerSaidReady{ID: id} })
+		return about(n.last(Starting), n.ready)
 	},
 	func(n *node) []Event { // the last who starts cannot be spawned
 		return about(n.last(Starting), func(id WorkerID) Event { return SpawnFailed{ID: id, Temporary: true, Reason: "no memory"} })
@@ -198,6 +199,16 @@ var alphabet = []letter{
 	func(n *node) []Event { return []Event{StopRequested{Caller: 3}} },
 }
 
+// ready is the word of a worker whose connections others can go on with, if it is one of
+// our own.
+func (n *node) ready(id WorkerID) Event {
+	ev := WorkerSaidReady{ID: id}
+	if n.m.Target.Own {
+		ev.Protocol = "http/1"
+	}
+	return ev
+}
+
 // first and last find a worker by its state, in the order of slots.
 func (n *node) first(state State) *worker {
 	for _, s := range n.m.Slots {
@@ -260,7 +271,7 @@ func cloneWorker(w *worker) *worker {
 		return nil
 	}
 	copied := *w
-	copied.Watches = slices.Clone(w.Watches)
+	copied.Watches, copied.Heirs = slices.Clone(w.Watches), slices.Clone(w.Heirs)
 	return &copied
 }
 

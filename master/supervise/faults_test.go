@@ -67,6 +67,10 @@ const (
 	socketsMended
 	emptiedInVain
 	emptiedAndWantedAgain
+	pairFails
+	heirGone
+	givesToTheNext
+	nobodyTakes
 	faultsMax
 )
 
@@ -132,6 +136,10 @@ var faultNames = [faultsMax]string{
 	socketsMended:          "sockets that siblings watch are shut down and mended",
 	emptiedInVain:          "nobody empties a retiring slot",
 	emptiedAndWantedAgain:  "a slot is emptied after it was wanted again",
+	pairFails:              "the pair for a hand-over cannot be made",
+	heirGone:               "an heir dies or leaves in the middle of a hand-over",
+	givesToTheNext:         "gives to another heir after that",
+	nobodyTakes:            "closes connections that nobody can take",
 }
 
 func (f fault) String() string { return faultNames[f] }

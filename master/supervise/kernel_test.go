@@ -30,7 +30,8 @@ type kernel struct {
 	flapping bool // nobody lives for much more than a second
 	problem  error
 
-	recovered int // 1: the service had to recover, and has
+	recovered  int // 1: the service had to recover, and has
+	handedOver int // connections
 
 	greeting   map[uint64]bool // revisions whose program says hello
 	tasks      map[WorkerID]*task
@@ -66,6 +67,11 @@ type task struct {
 	own          bool // speaks the master's protocol, and watches others
 	greets       bool // is own as soon as it has said hello
 	silent       bool // says neither Listening nor Watched
+
+	conns  int     // connections that it holds
+	heirs  []*task // whom it was told to give them to
+	toldAt Time    // when it was told to drain
+	spoilt bool    // something went wrong with its hand-over
 }
 
 // plan is something that will happen.
@@ -219,6 +225,8 @@ func (k *kernel) perform(a Action) {
 		k.spawn(a.ID)
 	case Serve:
 		k.serve(k.tasks[a.ID])
+	case HandOver:
+		k.handOver(a)
 	case Drain:
 		k.drain(k.tasks[a.ID])
 	case Abort:
@@ -359,7 +367,11 @@ func (k *kernel) sayReady(t *task) {
 		k.saw(readyAfterKill)
 	}
 	t.ready = true
-	k.tell(WorkerSaidReady{ID: t.id})
+	word := WorkerSaidReady{ID: t.id}
+	if _, w := k.m.find(t.id); w != nil && t.own {
+		word.Protocol = k.protocolOf(w.Revision)
+	}
+	k.tell(word)
 	if t.served { // it had counted as ready
 		k.listen(t)
 	}
@@ -375,6 +387,7 @@ func (k *kernel) sayReady(t *task) {
 // serve decides how long a process serves.
 func (k *kernel) serve(t *task) {
 	t.served = true
+	k.connect(t)
 	k.listen(t)
 	if !t.ready {
 		k.saw(livesUnready)
@@ -412,6 +425,7 @@ func (k *kernel) leave(t *task) {
 func (k *kernel) misbehave(t *task) {
 	if k.alive(t) {
 		k.saw(breaksProtocol)
+		t.spoilt = true
 		k.tell(WorkerMisbehaved{ID: t.id, Reason: "unknown kind 99"})
 	}
 }
@@ -467,16 +481,12 @@ func (k *kernel) observeExit(t *task, reason string) {
 
 // drain lets a process finish, unless it is stubborn or hung.
 func (k *kernel) drain(t *task) {
-	t.told = true
+	t.told, t.toldAt = true, k.now
 	if t.stubborn || t.hung > 0 || t.neverReady && k.random.IntN(2) == 0 {
 		return
 	}
-	k.after(k.between(0, 2*time.Second), func() {
-		if k.alive(t) {
-			k.tell(WorkerSaidLeft{ID: t.id})
-			k.exit(t, "exit code 0")
-		}
-	})
+	k.give(t)
+	k.after(k.between(0, 2*time.Second), func() { k.part(t) })
 }
 
 func (k *kernel) abort(t *task) {

@@ -72,7 +72,9 @@ var verbs = []verb{
 	{"spawn-failed", "WORKER temporary|final REASON: there is no process", func(a []string) Event {
 		return SpawnFailed{ID: idOf(a[0]), Temporary: a[1] == "temporary", Reason: rest(a, 2)}
 	}},
-	{"ready", "WORKER: it could accept", func(a []string) Event { return WorkerSaidReady{ID: idOf(a[0])} }},
+	{"ready", "WORKER [PROTOCOL]: it could accept, and others may go on with its connections", func(a []string) Event {
+		return WorkerSaidReady{ID: idOf(a[0]), Protocol: rest(a, 1)}
+	}},
 	{"leaving", "WORKER REASON: it drains of its own accord", func(a []string) Event {
 		return WorkerSaidLeaving{ID: idOf(a[0]), Reason: rest(a, 1)}
 	}},
@@ -175,7 +177,7 @@ func workerEventText(ev Event) string {
 	case SpawnFailed:
 		return line("spawn-failed", ev.ID, map[bool]string{true: "temporary", false: "final"}[ev.Temporary], ev.Reason)
 	case WorkerSaidReady:
-		return line("ready", ev.ID)
+		return line("ready", ev.ID, ev.Protocol)
 	case WorkerSaidLeaving:
 		return line("leaving", ev.ID, ev.Reason)
 	case WorkerSaidLeft:
@@ -229,6 +231,8 @@ func actionText(a Action) string {
 		return "serve " + name(a.ID)
 	case Drain:
 		return fmt.Sprintf("drain %s by %v", name(a.ID), a.Deadline-epoch)
+	case HandOver:
+		return handOverText(a)
 	case Abort:
 		return "abort " + name(a.ID)
 	case Kill:
@@ -320,6 +324,14 @@ func line(words ...any) string {
 		}
 	}
 	return strings.Join(all, " ")
+}
+
+func handOverText(a HandOver) string {
+	text := fmt.Sprintf("hand over from %s to %s", name(a.From), name(a.To))
+	if a.Count > 0 {
+		text += fmt.Sprintf(", %d at most", a.Count)
+	}
+	return text
 }
 
 func name(id WorkerID) string { return fmt.Sprintf("%d/%d", id.Slot, id.Incarnation) }

@@ -32,6 +32,7 @@ func (m *Machine) become(w *worker, to State, limit time.Duration, n Note) {
 	}
 	w.State, w.Since, w.Deadline, w.ReadyDue = to, m.now, 0, 0
 	w.Listens, w.Deaf, w.Watches = false, false, nil // who leaves lets go of everything by itself
+	w.Heirs = nil
 	if limit > 0 {
 		w.Deadline = m.now + limit
 	}
@@ -109,6 +110,7 @@ func (m *Machine) leave(s *slot, w *worker, reason string) {
 	}
 	s.Leaving = append(s.Leaving, w)
 	m.become(w, Draining, m.targetFor(w).DrainTimeout, Note{Reason: reason})
+	m.bequeath(s, w)
 	m.do(Drain{ID: w.ID, Deadline: w.Deadline})
 }
 
@@ -330,7 +332,14 @@ func (m *Machine) breaker(s *slot) time.Duration {
 }
 
 func (m *Machine) workerSaidReady(ev WorkerSaidReady) {
-	if s, w := m.find(ev.ID); w != nil && w.State == Starting {
+	s, w := m.find(ev.ID)
+	if w == nil || w.State < Starting || w.State > Ready {
+		return
+	}
+	if w.Protocol == "" && !w.Deaf {
+		w.Protocol = ev.Protocol // also of one that had counted as ready because it lived
+	}
+	if w.State == Starting {
 		m.comeUp(s, w)
 	}
 }
@@ -374,6 +383,7 @@ func (m *Machine) workerMisbehaved(ev WorkerMisbehaved) {
 	if w == nil || w.State == Waiting {
 		return
 	}
+	w.Protocol = "" // it can be told neither to give nor to take
 	m.note(Note{Level: Error, Text: "worker broke the protocol", ID: w.ID, Generation: w.Generation, PID: w.PID, Reason: ev.Reason})
 	switch w.State {
 	case Ready:

@@ -191,6 +191,7 @@ func (m *Machine) settle() {
 	m.recycleWanted()
 	m.closeSlots()
 	m.arrangeHelp() // AFTER closeSlots: nobody watches what is not there
+	m.arrangeHeirs()
 	m.forgetRevisions()
 	m.judgeService()
 	m.scheduleSample()

@@ -42,6 +42,7 @@ var workerRows = []row{
 	{event: "spawn-failed WORKER temporary no memory"},
 	{event: "spawn-failed WORKER final not found"},
 	{event: "ready WORKER"},
+	{event: "ready WORKER http/1"},
 	{event: "leaving WORKER SIGTERM"},
 	{event: "left WORKER"},
 	{event: "misbehaved WORKER garbage"},
@@ -97,6 +98,8 @@ type column struct {
 
 const running3 = "machine slots=3 own=yes helpers=1\nstarted\neverybody ready\nwait 5s\n" // who help each other
 
+const speaking2 = "machine slots=2 own=yes\nspeaking http/1\nstarted\neverybody ready\nwait 5s\n" // heirs of each other
+
 const running2 = "machine slots=2\nstarted\neverybody ready\nwait 5s\n"
 
 var columns = []column{
@@ -122,6 +125,12 @@ var columns = []column{
 	{"serving, ready, our own, was asked", "machine slots=3 own=yes helpers=1\nhelping slow\nstarted\neverybody ready\nlistening 0/1\nlistening 1/2", "0/1", Ready},
 	{"serving, ready, our own, helps", running3, "0/1", Ready},
 	{"serving, ready, our own, deaf", running3 + "misbehaved 0/1 garbage", "0/1", Ready},
+	{"serving, ready, has an heir", speaking2, "0/1", Ready},
+	{"coming, starting, to be an heir", speaking2 + "reload #1", "0/3", Starting},
+	{"leaving, draining, gives", speaking2 + "reload #1\neverybody ready", "0/1", Draining},
+	{"leaving, draining, has lost its heir", speaking2 + "reload #1\neverybody ready\nwait 2s\nexited 0/3 killed by SIGKILL", "0/1", Draining},
+	{"serving, starting, to be an heir", speaking2 + "reload #1\neverybody ready\nwait 2s\nexited 0/3 killed by SIGKILL", "0/5", Starting},
+	{"serving, ready, an heir", speaking2 + "reload #1\neverybody ready", "0/3", Ready},
 	{"leaving, draining, our own", running3 + "helping slow\nreload #1\neverybody ready", "0/1", Draining},
 	{"replaced and gone", running2 + "exited 0/1 exit code 1", "0/1", Empty},
 	{"of a slot that never was", running2, "7/1", Empty},
@@ -153,6 +162,8 @@ var situations = []struct{ name, script string }{
 	{"starting", "machine slots=2\nstarted"},
 	{"running", running2},
 	{"running, siblings help", running3},
+	{"running, workers have heirs", speaking2},
+	{"running, an heir died", speaking2 + "reload #1\neverybody ready\nwait 2s\nexited 0/3 killed by SIGKILL"},
 	{"running, a slot retires", running2 + "slots empty slowly\nscale #1 1\neverybody gone"},
 	{"degraded", running2 + "spawns fail final\nexited 0/1 exit code 1\nexited 1/2 exit code 1\nwait 11s"},
 	{"reloading, sockets are opened", running2 + "sockets are slow\nreload #1"},

@@ -36,7 +36,7 @@ func TestSimulation(t *testing.T) {
 	var next atomic.Uint64
 	var mu sync.Mutex
 	var total [faultsMax]int
-	steps, recovered := 0, 0
+	steps, recovered, handedOver := 0, 0, 0
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
@@ -46,6 +46,7 @@ func TestSimulation(t *testing.T) {
 				report(t, seed, k)
 				steps += len(k.trail.facts)
 				recovered += k.recovered
+				handedOver += k.handedOver
 				for f, n := range k.faults {
 					total[f] += n
 				}
@@ -54,7 +55,7 @@ func TestSimulation(t *testing.T) {
 		})
 	}
 	group.Wait()
-	t.Logf("%d schedules, %d steps, %d recovered", *schedules, steps, recovered)
+	t.Logf("%d schedules, %d steps, %d recovered, %d connections handed over", *schedules, steps, recovered, handedOver)
 	for f, n := range total {
 		t.Logf("%8d × %s", n, fault(f))
 		if n == 0 && *schedules >= 2000 && !t.Failed() {

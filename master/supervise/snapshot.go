@@ -12,7 +12,7 @@ const snapshotVersion = 1
 
 // snapshotMax bounds what Restore reads, in bytes: 1,024 slots with every seat
 // taken and full histories stay below it.
-const snapshotMax = 16 << 20
+const snapshotMax = 32 << 20
 
 // numbersMax bounds the clock that Restore reads, and everything that is counted
 // up for ever: far from where a sum would overflow. The clock, in nanoseconds,

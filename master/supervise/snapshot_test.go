@@ -162,7 +162,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{"no JSON", []byte("prefork"), "read snapshot: invalid character 'p'"},
 		{"cut off", good[:len(good)-1], "read snapshot: unexpected end of JSON input"},
 		{"two", append(append([]byte(nil), good...), good...), "read snapshot: invalid character '{' after top-level value"},
-		{"too large", make([]byte, snapshotMax+1), "read snapshot: 16777217 bytes are more than 16777216"},
+		{"too large", make([]byte, snapshotMax+1), "read snapshot: 33554433 bytes are more than 33554432"},
 		{"of the future", []byte(`{"version":2}`), "read snapshot: version 2 is not one that this program knows (1)"},
 		{"of no version", []byte(`{}`), "read snapshot: version 0 is not one that this program knows (1)"},
 		{"no state", []byte(`{"version":1}`), "read snapshot: it has no state"},
@@ -189,9 +189,12 @@ func TestSnapshotFits(t *testing.T) {
 	w := &worker{
 		ID: WorkerID{SlotsMax, numbersMax}, Generation: numbersMax, Revision: numbersMax, PID: 1 << 22, State: Aborting,
 		BornAt: large, ReadyAt: large, Deadline: large, GiveUpAt: large, Tries: 1000, Beat: numbersMax, BeatAt: large,
-		Recycle: "its resident memory has been above max-memory for a minute",
+		Protocol: strings.Repeat("x", protocolMax), Recycle: "its resident memory has been above max-memory for a minute",
 	}
 	serving := *w
+	for range heirsMax {
+		w.Heirs = append(w.Heirs, WorkerID{SlotsMax, numbersMax})
+	}
 	for range watchesMax {
 		serving.Watches = append(serving.Watches, watch{Slot: SlotsMax, Owner: numbersMax})
 	}
@@ -325,7 +328,7 @@ func randomEvent(m *Machine, random *rand.Rand) Event {
 		ScaleRequested{Caller: caller, Workers: random.IntN(5)}, ScaleRequested{Relative: true, Delta: random.IntN(3) - 1},
 		RecycleRequested{ID: id, Reason: "old"}, UpgradeRequested{Caller: caller}, ReopenRequested{Caller: caller},
 		CallerLeft{Caller: caller}, WorkerSpawned{ID: id, PID: 7}, SpawnFailed{ID: id, Temporary: random.IntN(2) == 0},
-		WorkerSaidReady{ID: id}, WorkerSaidReady{ID: id}, WorkerSaidLeaving{ID: id}, WorkerSaidLeft{ID: id},
+		WorkerSaidReady{ID: id}, WorkerSaidReady{ID: id, Protocol: []string{"", "http/1", "echo"}[random.IntN(3)]}, WorkerSaidLeaving{ID: id}, WorkerSaidLeft{ID: id},
 		WorkerMisbehaved{ID: id}, WorkerExited{ID: id}, HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 1}}},
 		WorkerSpoke{ID: id}, WorkerAskedForTime{ID: id, For: time.Second}, WorkerGaveUp{ID: id, Reason: "WATCHDOG=trigger"},
 		WorkerSaidListening{ID: id}, WorkerSaidListening{ID: id}, WorkerSaidWatched{ID: id, Slot: random.IntN(5) - 1}, WorkerSaidWatched{ID: id, Slot: random.IntN(4)},

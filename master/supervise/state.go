@@ -41,6 +41,8 @@ const (
 const (
 	SlotsMax = 1024 // also in the exec step's and the scoreboard's bounds
 
+	protocolMax = 255 // bytes; also in package ipc
+
 	readyProof    = time.Second            // ready for so long: its death is no start-up failure
 	backoffBase   = 100 * time.Millisecond // after the first early death
 	backoffMax    = 10 * time.Second
@@ -138,6 +140,9 @@ type worker struct {
 	Listens    bool     `json:"listens"` // Ready: its own sockets are in its loop
 	Deaf       bool     `json:"deaf"`    // Ready: it broke the protocol, and is asked nothing more
 	Watches    []watch  `json:"watches"` // Ready: siblings' slots; see helping.go
+
+	Protocol string     `json:"protocol"` // what its connections speak; "": they stay where they are
+	Heirs    []WorkerID `json:"heirs"`    // Draining: to whom it gives its connections; see handover.go
 }
 
 // alive tells whether there is, as far as is known, a process that was not

@@ -27,6 +27,7 @@ type WorkerStatus struct {
 	RetryIn    time.Duration // of Waiting
 	Restarts   uint64        // of its slot
 	Watches    []int         // the siblings' slots that it has said it watches
+	Heirs      []WorkerID    // to whom it gives its connections
 }
 
 // Status returns a deep copy of the state for operators.
@@ -36,7 +37,7 @@ func (m *Machine) Status(now Time) Status {
 		for _, w := range s.workers() {
 			ws := WorkerStatus{
 				ID: w.ID, Generation: w.Generation, Revision: w.Revision, PID: w.PID, State: w.State, Unwell: w.Unwell,
-				Age: max(0, now-w.BornAt), Restarts: s.Restarts,
+				Age: max(0, now-w.BornAt), Restarts: s.Restarts, Heirs: slices.Clone(w.Heirs),
 			}
 			if w.State == Waiting {
 				ws.RetryIn = max(0, w.Deadline-now)

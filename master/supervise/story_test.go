@@ -63,6 +63,7 @@ func init() { // not a literal: usage refers to it
 		{"recover", "WORKER...: their heartbeats go on", (*story).recover},
 		{"everybody", "ready: who starts; gone: who leaves has gone; watched: who was asked answers", (*story).everybody},
 		{"helping", "at once|slow: from now on workers say Listening and Watched at once, or when the script says so", func(s *story, a []string) { s.helping = rest(a, 0) }},
+		{"speaking", "PROTOCOL|nothing: who says ready by everybody ready speaks that from now on", (*story).speak},
 		{"queues", "NUMBER...: so many connections wait in the slots from now on", func(s *story, a []string) { s.queues = a }},
 		{"slots", "empty|stay full N|empty slowly: what comes of empty slot from now on", func(s *story, a []string) { s.emptying = rest(a, 0) }},
 		{"status", "prints what an operator sees", (*story).status},
@@ -84,6 +85,7 @@ type story struct {
 	spawns   string             // "": they work
 	sockets  string             // "open", "are slow", or why they fail
 	helping  string             // "slow": nobody says Listening or Watched
+	protocol string             // of whoever says ready from now on
 	queues   []string           // what waits in the slots
 	emptying string             // "empty slowly", "stay full N", or else they empty
 	turns    int64              // of everybody's event loop
@@ -290,6 +292,12 @@ func (s *story) wait(args []string) {
 	s.now = end
 }
 
+func (s *story) speak(args []string) {
+	if s.protocol = args[0]; s.protocol == "nothing" {
+		s.protocol = ""
+	}
+}
+
 func (s *story) hang(names []string) {
 	for _, n := range names {
 		s.hung[idOf(n)] = s.turns
@@ -312,7 +320,7 @@ func (s *story) everybody(args []string) {
 			}
 			switch {
 			case args[0] == "ready" && w.State == Starting:
-				s.happen(WorkerSaidReady{ID: w.ID})
+				s.happen(WorkerSaidReady{ID: w.ID, Protocol: s.protocol})
 			case args[0] == "gone" && w.State == Draining:
 				s.happen(WorkerExited{ID: w.ID, Clean: true, Reason: "exit code 0"})
 			case args[0] == "gone" && w.State == Aborting:
@@ -341,6 +349,9 @@ func (s *story) status([]string) {
 		}
 		if len(w.Watches) > 0 {
 			fmt.Fprintf(&s.text, ", watches %v", w.Watches)
+		}
+		for _, id := range w.Heirs {
+			fmt.Fprintf(&s.text, ", gives to %s", name(id))
 		}
 		fmt.Fprintf(&s.text, ", %d restarts\n", w.Restarts)
 	}

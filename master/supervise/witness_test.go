@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -23,6 +24,7 @@ type witness struct {
 	revisions map[WorkerID]uint64
 	forgotten map[uint64]bool
 	help      help
+	heirs     heirs
 }
 
 // told is the last thing that a process was told, in the order in which things
@@ -40,7 +42,7 @@ const (
 func newWitness() *witness {
 	return &witness{
 		living: map[WorkerID]told{}, callers: map[Caller]int{}, nobody: map[Caller]bool{},
-		revisions: map[WorkerID]uint64{}, forgotten: map[uint64]bool{}, help: newHelp(),
+		revisions: map[WorkerID]uint64{}, forgotten: map[uint64]bool{}, help: newHelp(), heirs: newHeirs(),
 	}
 }
 
@@ -49,7 +51,7 @@ func (w *witness) clone() *witness {
 	c := *w
 	c.living, c.callers, c.nobody = maps.Clone(w.living), maps.Clone(w.callers), maps.Clone(w.nobody)
 	c.revisions, c.forgotten = maps.Clone(w.revisions), maps.Clone(w.forgotten)
-	c.help = w.help.clone()
+	c.help, c.heirs = w.help.clone(), w.heirs.clone()
 	return &c
 }
 
@@ -62,10 +64,14 @@ func (w *witness) step(m *Machine, now Time, ev Event) ([]Action, error) {
 	}
 	w.hear(ev)
 	w.help.hear(ev, w.living)
+	w.heirs.hear(ev, w.living)
 	for i, a := range actions {
 		err := w.see(a)
 		if err == nil {
 			err = w.help.see(a, w)
+		}
+		if err == nil {
+			err = w.heirs.see(a, w)
 		}
 		if err != nil {
 			return actions, fmt.Errorf("action %d, %T%+v: %w", i, a, a, err)
@@ -80,7 +86,7 @@ func (w *witness) step(m *Machine, now Time, ev Event) ([]Action, error) {
 	if err := checkSurge(m); err != nil {
 		return actions, err
 	}
-	return actions, checkHandOver(actions)
+	return actions, errors.Join(checkHandOver(actions), checkHeirs(actions))
 }
 
 // checkSockets wants every slot that has sockets to be one that the machine
