@@ -20,6 +20,8 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 		return m.spawn(a)
 	case supervise.Serve:
 		return m.serve(a)
+	case supervise.HandOver:
+		m.handOver(a)
 	case supervise.Drain:
 		m.settleSockets() // BEFORE anybody leaves, and once for all that were told to serve
 		m.drain(a)

@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -38,6 +39,7 @@ type worker struct {
 	listeners []net.Listener
 	accepting sync.WaitGroup
 	patient   bool // it empties its queues when it is told to leave
+	protocol  string
 }
 
 // behaviours are what workers can do wrong. The words after the first one are
@@ -48,6 +50,8 @@ var behaviours = map[string]func(w *worker, args []string) int{
 	"good": func(w *worker, _ []string) int { w.begin(); return w.live() },
 	// patient is good and leaves nobody in its queues.
 	"patient": func(w *worker, _ []string) int { w.patient = true; w.begin(); return w.live() },
+	// portable PROTOCOL is good, and says over what it gives to whom it gives.
+	"portable": func(w *worker, args []string) int { w.protocol = args[0]; w.begin(); return w.live() },
 	// die CODE WORD... says its words and exits before anything else.
 	"die": func(_ *worker, args []string) int {
 		fmt.Fprintln(os.Stderr, strings.Join(args[1:], " "))
@@ -225,7 +229,7 @@ func (w *worker) hello() {
 // begin goes as far as ready.
 func (w *worker) begin() {
 	w.hello()
-	must(w.conn.Send(ipc.Ready{}))
+	must(w.conn.Send(ipc.Ready{Protocol: w.protocol}))
 }
 
 func (w *worker) beat() {
@@ -248,11 +252,18 @@ func (w *worker) listen() {
 		if err != nil {
 			return // closed, by whichever side
 		}
-		if watch, ok := m.(ipc.Watch); ok {
-			w.watch(watch, files)
-			continue
+		switch m := m.(type) {
+		case ipc.Watch:
+			w.watch(m, files)
+		case ipc.Give:
+			fmt.Printf("slot %d gives %d\n", w.slot, m.Count)
+			fmt.Fprintf(files[0], "slot %d gives to", w.slot) // the other end may have gone
+			_ = files[0].Close()
+		case ipc.Take:
+			go w.take(files[0])
+		default:
+			w.told <- m
 		}
-		w.told <- m
 	}
 }
 
@@ -267,6 +278,14 @@ func (w *worker) watch(m ipc.Watch, files []*os.File) {
 	}
 	fmt.Printf("slot %d watches slot %d: %v\n", w.slot, m.Slot, inodes)
 	_ = w.conn.Send(ipc.Watched(m)) // the master may have hung up
+}
+
+// take prints what comes from who gives, up to its end.
+func (w *worker) take(pair *os.File) {
+	words, err := io.ReadAll(pair)
+	must(err)
+	fmt.Printf("%s slot %d\n", words, w.slot)
+	must(pair.Close())
 }
 
 func (w *worker) awaitServe() bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,8 @@ type ours struct {
 	asked     atomic.Int32 // Watches that it has not answered
 	saidReady atomic.Bool
 	wanted    atomic.Bool                    // it is to serve
-	served    atomic.Bool                    // and was told so
+	telling   sync.Mutex                     // held while it is told so
+	served    bool                           // and was
 	dismissed atomic.Pointer[supervise.Time] // until when it had to leave, told by a signal only
 }
 
@@ -136,8 +138,9 @@ func (o *ours) accept(m ipc.Message, seen map[ipc.Kind]bool) error {
 		return o.greet(m)
 	case ipc.Ready:
 		o.saidReady.Store(true)
-		c.post(supervise.WorkerSaidReady{ID: c.id})
-		if err := o.tellToServe(); err != nil {
+		err := o.tellToServe() // BEFORE the machine hears of it: nobody takes connections before Serve
+		c.post(supervise.WorkerSaidReady{ID: c.id, Protocol: m.Protocol})
+		if err != nil {
 			return &ipc.ProtocolError{Reason: err.Error()}
 		}
 	case ipc.Listening:
@@ -191,9 +194,12 @@ func (o *ours) serve() error {
 // it had counted as ready is wanted before. It finds the channel ended when the worker
 // has just died or left: hear says so.
 func (o *ours) tellToServe() error {
-	if !o.wanted.Load() || !o.saidReady.Load() || o.served.Swap(true) {
+	o.telling.Lock() // whoever finds that it was told can rely on that
+	defer o.telling.Unlock()
+	if !o.wanted.Load() || !o.saidReady.Load() || o.served {
 		return nil
 	}
+	o.served = true
 	err := o.conn.Send(ipc.Serve{})
 	if errors.Is(err, os.ErrClosed) {
 		return nil
