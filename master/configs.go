@@ -26,6 +26,7 @@ func (m *master) keepConfig(cfg config.Config) supervise.Target {
 		StartTimeout: cfg.StartTimeout, DrainTimeout: cfg.DrainTimeout, HangTimeout: cfg.HangTimeout,
 	}
 	t.Helpers = cfg.HelpersOfOurs()
+	t.Rebalance = cfg.Rebalances()
 	if len(cfg.Command) == 0 {
 		t.Own = true
 	} else {

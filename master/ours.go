@@ -239,7 +239,8 @@ func (o *ours) beat() (supervise.Beat, bool, error) {
 		o.conn.Close()
 		return supervise.Beat{}, false, err
 	}
-	return supervise.Beat{ID: o.child.id, Value: counters.Beat}, o.saidReady.Load(), nil
+	beat := supervise.Beat{ID: o.child.id, Value: counters.Beat, Connections: int(counters.Connections)} // whatever it says
+	return beat, o.saidReady.Load(), nil
 }
 
 func (o *ours) counters() ipc.Counters {

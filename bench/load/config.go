@@ -58,6 +58,10 @@ type Config struct {
 	// Clients is the number of connections of mode KeepAlive, and of a closed loop
 	// in any mode; 0 means 16. Else NewConnection ignores it.
 	Clients int
+	// Burst has the first Clients requests due at once, as if they had been waiting for
+	// the server to come up. It is for KeepAlive, whose connections then are opened in
+	// one burst. The schedule begins with the next one, and has Clients more in all.
+	Burst bool
 	// Timeout is the time a request has from the moment it is due until the end
 	// of its answer; 0 means 10 s.
 	Timeout time.Duration
@@ -103,6 +107,9 @@ func (c Config) validate() error {
 	if c.Clients < 1 || c.Clients > ClientsMax {
 		refuse("clients %d: must be 1 to %d", c.Clients, ClientsMax)
 	}
+	if c.Burst && (c.Closed || c.Mode != KeepAlive) {
+		refuse("burst: only in mode %s with a rate; leave it out", KeepAlive)
+	}
 	if c.Timeout < 0 || c.Timeout > TimeoutMax {
 		refuse("timeout %s: must be above 0 and at most %s", c.Timeout, TimeoutMax)
 	}
@@ -134,12 +141,20 @@ func (c Config) validateSchedule() error {
 func (c Config) requests() int {
 	// Whole seconds apart from the rest: rate x nanoseconds overflows after a day.
 	seconds, rest := c.Duration/time.Second, c.Duration%time.Second
-	return int(seconds)*c.Rate + int(int64(rest)*int64(c.Rate)/int64(time.Second))
+	return int(seconds)*c.Rate + int(int64(rest)*int64(c.Rate)/int64(time.Second)) + c.burst()
+}
+
+// burst is how many requests are due at the start of the schedule, beside its own.
+func (c Config) burst() int {
+	if c.Burst {
+		return c.Clients
+	}
+	return 0
 }
 
 // due is the time from the start of the schedule to request i.
 func (c Config) due(i int) time.Duration {
-	return time.Duration(int64(i) * int64(time.Second) / int64(c.Rate))
+	return time.Duration(int64(max(0, i-c.burst())) * int64(time.Second) / int64(c.Rate))
 }
 
 func notInPath(r rune) bool { return r <= ' ' || r > '~' }

@@ -36,6 +36,8 @@ func TestValidate(t *testing.T) {
 		"closed loop":            {change: func(c *Config) { c.Closed, c.Rate = true, 0 }},
 		"closed loop, rate":      {change: func(c *Config) { c.Closed = true }, want: "rate 10: a closed loop has none"},
 		"closed loop, no time":   {change: func(c *Config) { *c = Config{Addr: c.Addr, Closed: true} }, want: "duration 0s"},
+		"burst":                  {change: func(c *Config) { c.Mode, c.Burst = KeepAlive, true }},
+		"burst of new ones":      {change: func(c *Config) { c.Burst = true }, want: "burst: only in mode keepalive"},
 		"timeout below 0":        {change: func(c *Config) { c.Timeout = -1 }, want: "timeout"},
 		"timeout beyond minutes": {change: func(c *Config) { c.Timeout = time.Hour }, want: "timeout"},
 		"slow before the start":  {change: func(c *Config) { c.SlowAfter = -1 }, want: "slow after"},
@@ -49,6 +51,20 @@ func TestValidate(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// In a burst every client asks at once, then the schedule begins.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	cfg := Config{Mode: KeepAlive, Clients: 3, Burst: true, Rate: 10, Duration: time.Second}
+	if got := cfg.requests(); got != 13 {
+		t.Errorf("%d requests, want 13", got)
+	}
+	for i, want := range []time.Duration{0, 0, 0, 0, 100 * time.Millisecond} {
+		if got := cfg.due(i); got != want {
+			t.Errorf("request %d is due at %v, want %v", i, got, want)
+		}
 	}
 }
 

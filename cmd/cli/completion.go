@@ -38,6 +38,7 @@ var choices = map[string][]string{
 	"app":         config.Apps(),
 	"engine":      config.Engines(),
 	"queue":       config.Queues(),
+	"rebalance":   config.Rebalances(),
 	"ready":       {"auto", "notify"},
 	"stop-signal": config.StopSignals(),
 	"log-format":  config.LogFormats(),

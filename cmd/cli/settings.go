@@ -30,6 +30,7 @@ var flagHelps = map[string]flagHelp{
 	"queue":          {value: "QUEUE", usage: "slot: a listening socket for each worker; shared: one for all"},
 	"helpers":        {value: "N", usage: "how many siblings watch each worker's socket, to take what it cannot; 0: none"},
 	"sibling-fds":    {usage: "give a COMMAND the sockets of its siblings, too (PREFORK_SIBLING_FDS)"},
+	"rebalance":      {value: "on|off", usage: "even out idle keep-alive connections between our workers"},
 	"ready":          {value: "WHEN", usage: "when a COMMAND is ready: notify, delay:1s, or auto: READY=1, else alive after a second"},
 	"stop-signal":    {value: "NAME", usage: "tells a COMMAND to drain: " + strings.Join(config.StopSignals(), ", ")},
 	"surge":          {value: "N|N%", usage: "how many new workers may run beside the old ones in a reload; 100%: all or nothing"},

@@ -35,6 +35,7 @@ helpers = 3
 ready = "notify"
 stop-signal = "QUIT"
 surge = 1
+rebalance = "off"
 start-timeout = "1s"
 drain-timeout = "2s"
 hang-timeout = "3s"

@@ -36,6 +36,9 @@ type Config struct {
 	// Helpers is how many siblings watch each slot's sockets beside its own worker,
 	// so that nobody waits for one that is busy, stuck or dead: 0 to HelpersMax.
 	Helpers int
+	// Rebalance says whether workers that hold far more connections than others hand
+	// idle ones to them: one of Rebalances.
+	Rebalance string
 	// SiblingFDs gives a Command the sockets of its siblings, too.
 	SiblingFDs bool
 	// Ready tells when a Command counts as ready.
@@ -93,6 +96,7 @@ func Default() Config {
 		Root:          ".",
 		Queue:         "slot",
 		Helpers:       2,
+		Rebalance:     rebalanceOn,
 		Ready:         Ready{Notify: true, After: readyAutoAfter},
 		StopSignal:    "TERM",
 		Surge:         Surge{Percent: 100},

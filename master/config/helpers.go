@@ -44,6 +44,9 @@ func (c Config) HelpersOfOurs() int {
 	return c.Helpers
 }
 
+// Rebalances tells whether connections are evened out.
+func (c Config) Rebalances() bool { return c.Rebalance == rebalanceOn }
+
 func (p *problems) checkHelpers(c Config) {
 	add := func(format string, args ...any) { p.add("sibling-fds", "true", format, args...) }
 	sockets := len(c.Listen) * (1 + c.Helpers)

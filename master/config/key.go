@@ -59,6 +59,7 @@ var keys = []Key{
 	text("queue", func(c *Config) *string { return &c.Queue }),
 	key("helpers", Count, func(c *Config) *int { return &c.Helpers }, ParseHelpers, strconv.Itoa),
 	key("sibling-fds", Switch, func(c *Config) *bool { return &c.SiblingFDs }, parseSwitch, strconv.FormatBool),
+	text("rebalance", func(c *Config) *string { return &c.Rebalance }),
 	key("ready", Text, func(c *Config) *Ready { return &c.Ready }, ParseReady, Ready.String),
 	key("stop-signal", Text, func(c *Config) *string { return &c.StopSignal }, ParseStopSignal, asItIs),
 	key("surge", Count, func(c *Config) *Surge { return &c.Surge }, ParseSurge, Surge.String),

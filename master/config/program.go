@@ -19,7 +19,12 @@ func Engines() []string { return []string{engineReactor, engineGoroutines} }
 // Queues lists what --queue takes.
 func Queues() []string { return []string{queueSlot, queueShared} }
 
+// Rebalances lists what --rebalance takes.
+func Rebalances() []string { return []string{rebalanceOn, rebalanceOff} }
+
 const (
+	rebalanceOn      = "on"
+	rebalanceOff     = "off"
 	engineReactor    = "reactor"
 	engineGoroutines = "goroutines"
 	queueSlot        = "slot"
@@ -41,6 +46,7 @@ func (p *problems) checkProgram(c Config) {
 	p.checkTLS(c)
 	p.checkWord("queue", c.Queue, Queues())
 	p.checkHelpers(c)
+	p.checkWord("rebalance", c.Rebalance, Rebalances())
 	p.checkReady(c)
 	if _, err := ParseStopSignal(c.StopSignal); err != nil {
 		p.add("stop-signal", c.StopSignal, "%s", textOf(err))

@@ -98,6 +98,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"no surge", func(c *Config) { c.Surge = Surge{} }, `surge "0": without room for one new worker`},
 		{"both surges", func(c *Config) { c.Surge = Surge{Count: 1, Percent: 2} }, `surge "1 and 2%": a count and a share at once`},
 		{"surge beyond all", func(c *Config) { c.Surge = Surge{Percent: 101} }, `surge "101%": not a count`},
+		{"rebalance", func(c *Config) { c.Rebalance = "perhaps" }, `rebalance "perhaps": unknown: write one of on, off`},
 		{"helpers below zero", func(c *Config) { c.Helpers = -1 }, `helpers "-1": not a count of siblings`},
 		{"helpers beyond all", func(c *Config) { c.Helpers = HelpersMax + 1 }, `helpers "17": not a count of siblings: write a number from 0 (nobody) to 16`},
 		{"siblings without a command", func(c *Config) { c.SiblingFDs = true }, `sibling-fds "true": the built-in workers help each other without it`},
@@ -155,7 +156,7 @@ func TestValidateGivesAllAtOnce(t *testing.T) {
 		}
 		keys = append(keys, problem.Key)
 	}
-	want := "name listen app engine root queue ready stop-signal surge start-timeout drain-timeout hang-timeout idle-timeout header-timeout body-timeout orphan-timeout max-header log-level"
+	want := "name listen app engine root queue rebalance ready stop-signal surge start-timeout drain-timeout hang-timeout idle-timeout header-timeout body-timeout orphan-timeout max-header log-level"
 	if got := strings.Join(keys, " "); got != want {
 		t.Errorf("got problems with  %s\nwant problems with %s", got, want)
 	}

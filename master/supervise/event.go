@@ -204,6 +204,8 @@ type (
 type Beat struct {
 	ID    WorkerID
 	Value int64
+	// Connections is how many it holds, by its own count.
+	Connections int
 	// Rare says that the worker promises no more than one beat in its
 	// hang-timeout (a watchdog): a pause that is shorter means nothing.
 	Rare bool

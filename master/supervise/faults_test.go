@@ -71,6 +71,8 @@ const (
 	heirGone
 	givesToTheNext
 	nobodyTakes
+	evensOut
+	countsNonsense
 	faultsMax
 )
 
@@ -140,6 +142,8 @@ var faultNames = [faultsMax]string{
 	heirGone:               "an heir dies or leaves in the middle of a hand-over",
 	givesToTheNext:         "gives to another heir after that",
 	nobodyTakes:            "closes connections that nobody can take",
+	evensOut:               "holds too many connections, and hands some over",
+	countsNonsense:         "counts an impossible number of connections",
 }
 
 func (f fault) String() string { return faultNames[f] }

@@ -33,6 +33,7 @@ func (m *Machine) heartbeatsSampled(ev HeartbeatsSampled) {
 		}
 		m.beatLate(s, w, m.now-w.BeatAt, b.Rare)
 	}
+	m.rebalance(ev.Beats)
 }
 
 func (m *Machine) beating(w *worker, value int64) {

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -33,6 +34,10 @@ func (k *kernel) connect(t *task) { t.conns = k.random.IntN(3 * parcel) }
 // handOver makes a pair for two workers, or fails to.
 func (k *kernel) handOver(a HandOver) {
 	from, to := k.tasks[a.From], k.tasks[a.To]
+	if a.Count > 0 {
+		k.evenOut(from, to, a.Count)
+		return
+	}
 	if len(from.heirs) > 0 && k.heir(from) == nil {
 		k.saw(givesToTheNext)
 	}
@@ -45,6 +50,27 @@ func (k *kernel) handOver(a HandOver) {
 	if from.told { // else it begins when it is told to drain
 		k.give(from)
 	}
+}
+
+// evenOut has a worker give some of its connections, if both live so long.
+func (k *kernel) evenOut(from, to *task, count int) {
+	k.saw(evensOut)
+	k.after(k.between(0, 30*time.Millisecond), func() {
+		if !k.alive(from) || from.told || from.killed || from.hung > 0 || !k.alive(to) || to.told || to.killed || to.hung > 0 {
+			return
+		}
+		n := min(count, from.conns)
+		from.conns, to.conns = from.conns-n, to.conns+n
+	})
+}
+
+// count is how many connections a worker says that it holds.
+func (k *kernel) count(t *task) int {
+	if k.one(500) {
+		k.saw(countsNonsense)
+		return []int{-1, math.MinInt, math.MaxInt}[k.random.IntN(3)]
+	}
+	return t.conns
 }
 
 // heir is one of those who live and whom a worker gives to, nil without any. One that

@@ -112,7 +112,7 @@ func newKernel(seed uint64) *kernel {
 // newTarget is a configuration that somebody might write.
 func (k *kernel) newTarget() Target {
 	t := Target{
-		Revision: k.revision, Slots: 1 + k.random.IntN(4), SurgePercent: 100,
+		Revision: k.revision, Slots: 1 + k.random.IntN(4), SurgePercent: 100, Rebalance: !k.one(4),
 		StartTimeout: k.between(2*time.Second, 6*time.Second),
 		DrainTimeout: k.between(time.Second, 8*time.Second),
 		HangTimeout:  k.between(2*time.Second, 8*time.Second),
@@ -544,7 +544,7 @@ func (k *kernel) sample() {
 				at = t.hung
 			}
 			beat := int64(at - k.stalled + time.Duration(n)*100*time.Millisecond)
-			ev.Beats = append(ev.Beats, Beat{ID: w.ID, Value: beat / int64(950*time.Millisecond), Rare: t.rare})
+			ev.Beats = append(ev.Beats, Beat{ID: w.ID, Value: beat / int64(950*time.Millisecond), Rare: t.rare, Connections: k.count(t)})
 		}
 	}
 	if k.one(100) && len(k.dead) > 0 {

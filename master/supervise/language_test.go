@@ -111,12 +111,17 @@ var verbs = []verb{
 	{"emptied", "SLOT TIME LEFT: so many wait there still; the time is that of empty slot", func(a []string) Event {
 		return SlotEmptied{Slot: number(a[0]), Deadline: epoch + durationOf(a[1]), Left: number(a[2])}
 	}},
-	{"sampled", "WORKER=VALUE[,rare]...: the heartbeats", func(a []string) Event {
+	{"sampled", "WORKER=VALUE[:CONNECTIONS][,rare]...: the heartbeats", func(a []string) Event {
 		var ev HeartbeatsSampled
 		for _, pair := range a {
 			id, value, _ := strings.Cut(pair, "=")
 			value, rare := strings.CutSuffix(value, ",rare")
-			ev.Beats = append(ev.Beats, Beat{ID: idOf(id), Value: int64(number(value)), Rare: rare})
+			value, holds, counts := strings.Cut(value, ":")
+			b := Beat{ID: idOf(id), Value: int64(number(value)), Rare: rare}
+			if counts {
+				b.Connections = number(holds)
+			}
+			ev.Beats = append(ev.Beats, b)
 		}
 		return ev
 	}},
@@ -204,7 +209,11 @@ func workerEventText(ev Event) string {
 	case HeartbeatsSampled:
 		words := []any{"sampled"}
 		for _, b := range ev.Beats {
-			words = append(words, fmt.Sprintf("%v=%d%s", name(b.ID), b.Value, map[bool]string{true: ",rare"}[b.Rare]))
+			holds := ""
+			if b.Connections != 0 {
+				holds = fmt.Sprintf(":%d", b.Connections)
+			}
+			words = append(words, fmt.Sprintf("%v=%d%s%s", name(b.ID), b.Value, holds, map[bool]string{true: ",rare"}[b.Rare]))
 		}
 		return line(words...)
 	}
@@ -416,6 +425,8 @@ func targetOf(t Target, words []string) Target {
 			t.Own = value == "yes"
 		case "helpers":
 			t.Helpers = number(value)
+		case "rebalance":
+			t.Rebalance = value == "yes"
 		default:
 			panic(fmt.Sprintf("a target has no %q", key))
 		}
@@ -438,6 +449,9 @@ func targetText(t Target) string {
 	}
 	if t.Helpers > 0 {
 		text += fmt.Sprintf(" helpers=%d", t.Helpers)
+	}
+	if t.Rebalance {
+		text += " rebalance=yes"
 	}
 	return text
 }

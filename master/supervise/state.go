@@ -84,6 +84,9 @@ type Target struct {
 	// workers that are not our own cannot be told to.
 	Helpers int `json:"helpers"`
 
+	// Rebalance says that workers hand connections to those that hold fewer.
+	Rebalance bool `json:"rebalance"`
+
 	// ReadyAfter counts a worker as ready that has lived for so long, also when
 	// it says nothing; 0: it has to say it.
 	ReadyAfter time.Duration `json:"ready_after"`
@@ -139,6 +142,7 @@ type worker struct {
 	Recycle    string   `json:"recycle"` // why it is to be replaced; "": it is not
 	Listens    bool     `json:"listens"` // Ready: its own sockets are in its loop
 	Deaf       bool     `json:"deaf"`    // Ready: it broke the protocol, and is asked nothing more
+	Heavy      bool     `json:"heavy"`   // Ready: it held too many connections at the last sample; see rebalance.go
 	Watches    []watch  `json:"watches"` // Ready: siblings' slots; see helping.go
 
 	Protocol string     `json:"protocol"` // what its connections speak; "": they stay where they are

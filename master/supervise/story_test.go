@@ -64,6 +64,7 @@ func init() { // not a literal: usage refers to it
 		{"everybody", "ready: who starts; gone: who leaves has gone; watched: who was asked answers", (*story).everybody},
 		{"helping", "at once|slow: from now on workers say Listening and Watched at once, or when the script says so", func(s *story, a []string) { s.helping = rest(a, 0) }},
 		{"speaking", "PROTOCOL|nothing: who says ready by everybody ready speaks that from now on", (*story).speak},
+		{"holding", "WORKER=CONNECTIONS...: so many are open there from now on", (*story).hold},
 		{"queues", "NUMBER...: so many connections wait in the slots from now on", func(s *story, a []string) { s.queues = a }},
 		{"slots", "empty|stay full N|empty slowly: what comes of empty slot from now on", func(s *story, a []string) { s.emptying = rest(a, 0) }},
 		{"status", "prints what an operator sees", (*story).status},
@@ -89,6 +90,7 @@ type story struct {
 	queues   []string           // what waits in the slots
 	emptying string             // "empty slowly", "stay full N", or else they empty
 	turns    int64              // of everybody's event loop
+	holding  map[WorkerID]int
 	hung     map[WorkerID]int64 // the turn in which its loop stood still
 	manual   bool
 	problem  error // the first objection
@@ -102,7 +104,7 @@ func tell(script string) (told string, err error) {
 
 // play runs a script.
 func play(script string) (s *story, err error) {
-	s = &story{witness: newWitness(), now: epoch, sockets: "open", hung: map[WorkerID]int64{}}
+	s = &story{witness: newWitness(), now: epoch, sockets: "open", holding: map[WorkerID]int{}, hung: map[WorkerID]int64{}}
 	var text string
 	defer func() {
 		if p := recover(); p != nil {
@@ -238,7 +240,7 @@ func (s *story) heartbeats() Event {
 	var ev HeartbeatsSampled
 	for _, slot := range s.m.Slots {
 		if w := slot.Serving; w != nil && w.State == Ready {
-			beat := Beat{ID: w.ID, Value: s.turns}
+			beat := Beat{ID: w.ID, Value: s.turns, Connections: s.holding[w.ID]}
 			if turn, hung := s.hung[w.ID]; hung {
 				beat.Value = turn
 			}
@@ -295,6 +297,13 @@ func (s *story) wait(args []string) {
 func (s *story) speak(args []string) {
 	if s.protocol = args[0]; s.protocol == "nothing" {
 		s.protocol = ""
+	}
+}
+
+func (s *story) hold(pairs []string) {
+	for _, pair := range pairs {
+		id, connections, _ := strings.Cut(pair, "=")
+		s.holding[idOf(id)] = number(connections)
 	}
 }
 

@@ -58,6 +58,12 @@ func (h *heirs) see(a Action, w *witness) error {
 		return fmt.Errorf("I11: who takes does not serve")
 	case protocol == "" || protocol == "garbage" || w.help.deaf[hand.From] || w.help.deaf[hand.To] || protocol != h.speaks[hand.To]:
 		return fmt.Errorf("I11: one speaks %q and the other %q", protocol, h.speaks[hand.To])
+	case hand.Count < 0 || hand.From == hand.To:
+		return fmt.Errorf("I11: %d connections to itself", hand.Count)
+	case hand.Count > 0 && from != serve:
+		return fmt.Errorf("I11: who evens out drains")
+	case hand.Count > 0:
+		return nil
 	case slices.Contains(h.given[hand.From], hand.To):
 		return fmt.Errorf("I11: it was told so before")
 	}
