@@ -3,6 +3,8 @@ package goroutines
 import (
 	"errors"
 	"net"
+
+	"golang.org/x/sys/unix"
 )
 
 // errDrained is what Accept returns at the end of a drain.
@@ -47,6 +49,16 @@ func (in *intake) Take(fd int) {
 	c := newConn(in.engine, fd)
 	in.engine.add(c)
 	in.waiting = append(in.waiting, c)
+}
+
+// TakeOver implements reactor.Taker. Nobody hands this engine connections yet: its
+// worker does not say that it takes any.
+func (in *intake) TakeOver(fd int, unread []byte) {
+	if len(unread) > 0 {
+		unix.Close(fd)
+		return
+	}
+	in.Take(fd)
 }
 
 // Held implements reactor.Taker.

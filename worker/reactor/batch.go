@@ -58,7 +58,8 @@ func (l *Loop) serve(ready []Token) {
 	for _, token := range ready {
 		c := l.registry.conn(token &^ Ended)
 		if c == nil {
-			continue // stale: it was closed after the kernel had noted the event
+			l.noteOther(token)
+			continue
 		}
 		c.note(token&Ended != 0)
 		if len(ready) > 1 && c.bare() {

@@ -79,9 +79,20 @@ type Config struct {
 	// Connections is called with the number of open connections whenever it
 	// has changed: before a new one is read from, else once a turn.
 	Connections func(n int)
+	// Given is called with the number of connections that heirs have just taken, Taken
+	// with that of another worker's which we have, before any of them is read from. See
+	// Loop.Give and Loop.Take.
+	Given, Taken func(n int)
+	// Finished is called with the number of connections that have ended in order while
+	// the loop drains: no message was under way.
+	Finished func(n int)
+	// Cut is called with the number of connections that we have ended with a message
+	// under way: at the deadline of a drain, or because a handler or an errand has
+	// panicked.
+	Cut func(n int)
 	// Report gets what an operator should see in one line: *PanicError (a
-	// connection was lost) and *AcceptError (accepting pauses or ended). The
-	// loop has already dealt with it.
+	// connection was lost), *AcceptError (accepting pauses or ended) and *HandOverError
+	// (connections stay where they were). The loop has already dealt with it.
 	Report func(error)
 }
 
@@ -126,11 +137,10 @@ func (c *Config) completeHooks() {
 	if c.Requeued == nil {
 		c.Requeued = func() {}
 	}
-	if c.Helped == nil {
-		c.Helped = func(int) {}
-	}
-	if c.Connections == nil {
-		c.Connections = func(int) {}
+	for _, hook := range []*func(int){&c.Helped, &c.Connections, &c.Given, &c.Taken, &c.Finished, &c.Cut} {
+		if *hook == nil {
+			*hook = func(int) {}
+		}
 	}
 	if c.Report == nil {
 		c.Report = func(error) {}

@@ -23,6 +23,7 @@ const (
 //	answers in its stash Writable      WriteTimeout without a byte taken
 //	queued               its turn      (the loop comes back in the next turn)
 //	lingering            Readable      lingerTime
+//	given                nothing       its heir says that it has it, or has ended
 //	away on an errand    nothing       its errand returns
 //	else                 Readable      the deadline of its phase
 //
@@ -47,6 +48,8 @@ type conn struct {
 	ended     bool // the peer will send no more
 	queued    bool // on the loop's again list
 	lingering bool // our side is closed, input is thrown away
+	offered   bool // on the loop's list of gifts
+	given     bool // between two workers: not ours to read, see estate
 }
 
 // open makes a connection of a freshly accepted descriptor, which it owns from
@@ -68,6 +71,9 @@ func (l *Loop) open(fd int) error {
 		c.handler = l.config.NewHandler()
 	}
 	c.extend(l.timeouts[Header])
+	if l.drain.begun {
+		c.offer()
+	}
 	l.tellConnections() // BEFORE the handler, which may block, or answer a client that then asks
 	l.refused = nil
 	if l.current != nil || !c.receive() {
@@ -87,14 +93,14 @@ func (c *conn) note(ended bool) {
 
 // bare says that the connection has nothing in hand and waits for input.
 func (c *conn) bare() bool {
-	return c.stash == nil && c.interest == input && !c.queued && !c.lingering
+	return c.stash == nil && c.interest == input && !c.queued && !c.lingering && !c.given
 }
 
 // dispatch does what the connection waited for. Whether it is really ready,
 // or broken, the next system call tells.
 func (c *conn) dispatch() {
 	switch {
-	case c.queued, c.away(): // its turn is coming
+	case c.queued, c.given, c.away(): // its turn is coming
 	case c.lingering:
 		c.discard()
 	case c.hasOutput():
@@ -109,6 +115,9 @@ func (c *conn) dispatch() {
 // the client has taken its answers, so a client that does not read is not read
 // from either.
 func (c *conn) settle() {
+	if c.loop.drain.begun {
+		c.offer()
+	}
 	switch {
 	case c.hasOutput():
 		c.await(Writable)
@@ -122,7 +131,7 @@ func (c *conn) settle() {
 		c.close() // nobody will complete what is missing
 	case c.full:
 		c.queue() // to read it
-	case c.phase == Idle && c.loop.drain.begun:
+	case c.phase == Idle && c.parts():
 		c.queue() // for a last look, see part
 	default:
 		c.await(input)
@@ -133,15 +142,21 @@ func (c *conn) settle() {
 func (c *conn) resume() {
 	c.queued = false
 	switch {
+	case c.given: // it was waiting for this turn then
 	case c.lingering:
 		c.discard()
 	case c.more:
 		c.execute(c.unread())
-	case c.phase == Idle && c.loop.drain.begun:
+	case c.phase == Idle && c.parts():
 		c.part()
 	case !c.receive():
 		c.settle()
 	}
+}
+
+// parts says that a drain ends the connection when it is idle: nobody takes it.
+func (c *conn) parts() bool {
+	return c.loop.drain.begun && (c.loop.Draining() || !c.portable())
 }
 
 // part closes an idle connection, unless a request has come just now.
@@ -151,9 +166,9 @@ func (c *conn) part() {
 	}
 }
 
-// resting says that nothing is under way: no message, no answer, no turn.
+// resting says that nothing is under way: no message, no answer, no turn, no hand-over.
 func (c *conn) resting() bool {
-	return c.phase == Idle && !c.hasOutput() && !c.queued && !c.lingering
+	return c.phase == Idle && !c.hasOutput() && !c.queued && !c.lingering && !c.given
 }
 
 // finish closes after the last answer. Unread input would turn close into a
@@ -271,14 +286,22 @@ func (c *conn) expire() {
 	}
 }
 
-// close is the only way out of the loop. It leaves the poller BEFORE the descriptor
-// is closed, see Poller.
+// close ends the connection. It leaves the poller BEFORE the descriptor is closed, see
+// Poller.
 func (c *conn) close() {
-	l := c.loop
-	c.timer.Stop()
+	if c.loop.drain.begun {
+		c.countEnd()
+	}
 	c.unwatch()
 	c.dropErrand()
 	closeSocket(c.fd)
+	c.leave()
+}
+
+// leave takes the connection out of the loop, but for its descriptor.
+func (c *conn) leave() {
+	l := c.loop
+	c.timer.Stop()
 	c.dropInput()
 	c.dropOutput()
 	l.registry.removeConn(c.token)

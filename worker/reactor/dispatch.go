@@ -22,6 +22,7 @@ func (l *Loop) turn() error {
 	l.runTasks()
 	l.emptyLeaving()
 	l.goOnDraining()
+	l.handOver()
 
 	l.tellRequeued()
 	l.tellConnections()
@@ -30,7 +31,7 @@ func (l *Loop) turn() error {
 
 // patience is how long the loop may sleep.
 func (l *Loop) patience() time.Duration {
-	if len(l.again) > 0 || l.hasQueueWork() || l.hasDrainWork() {
+	if len(l.again) > 0 || l.hasQueueWork() || l.hasDrainWork() || l.hasHandOverWork() {
 		return 0
 	}
 	return l.wheel.until(l.now, beatEvery)
@@ -49,6 +50,15 @@ func (l *Loop) dispatch(ready []Token) {
 		now := l.clock()
 		l.batch.adapt(time.Duration(now-began), now)
 		began = now
+	}
+}
+
+// noteOther takes down an event that is no connection's: one of a pair, of what has
+// been dealt with, or a stale one, of a connection that was closed after the kernel had
+// noted it.
+func (l *Loop) noteOther(token Token) {
+	if p := l.registry.pair(token); p != nil {
+		p.heard = true
 	}
 }
 

@@ -14,7 +14,7 @@
 //	┌─────────────────────────────────────────────────────────┐
 //	│ wait ─► an accept ─► connections ─► timers ─► tasks ──┐  │
 //	│  ▲                                                    │  │
-//	│  └───────────────────── drain ◄───────────────────────┘  │
+//	│  └──────────────── hand over ◄─ drain ◄───────────────┘  │
 //	└─────────────────────────────────────────────────────────┘
 //
 // A connection's life, as the loop sees it:
@@ -35,6 +35,28 @@
 // What would keep the loop from its other clients goes elsewhere: [Loop.Compute] has
 // a bounded pool do it, [Loop.Lend] a goroutine that may talk to the client itself.
 // The connection is Away meanwhile, and its answer comes back to the loop as a task.
+//
+// A loop that drains gives its connections to loops of other workers, if it has such
+// heirs ([Loop.Give], [Loop.Take]), and their clients notice nothing:
+//
+//	giver                                      heir
+//	served ─► offered ─► given ══ parcel ═══►  held
+//	  ▲ ▲        │         │                    │
+//	  │ └────────┘         │◄══ acknowledged ═══┤
+//	  │    no heir         ▼                    ▼
+//	  └── not taken ──  forgotten             served
+//
+// A connection is offered between two messages, or when the first bytes of one have come;
+// what is under way is finished first. It is served on until an heir has room, then it
+// leaves the poller and travels in a parcel: 253 descriptors at most, and for each
+// connection what its handler has packed ([Portable]) and its unread input. The invariants:
+//
+//   - One worker at a time reads from a connection. The giver does not from the parcel to
+//     the answer, the heir not before its answer has gone out.
+//   - What the heir has not acknowledged it has not touched, and the giver has kept a
+//     descriptor: if the heir dies, is short of something or falls silent, the giver goes
+//     on with it. It shuts the pair down first, so no acknowledgement comes too late.
+//   - What does not make sense ends the pair, and nothing else.
 //
 // Header, Idle, Body, Away and Close are the [Phase] that the handler answered last.
 // They tell which deadline applies and what a drain may end. Lingering is the
@@ -66,7 +88,8 @@
 //   - A handler's panic costs its connection, after the answers before it; so does
 //     an errand's.
 //   - A drain ends no connection between two bytes of a message before its
-//     deadline, and no idle connection by a reset.
+//     deadline, and no idle connection by a reset. With an heir it ends none at all, if
+//     its handler is Portable.
 //   - Beat is called at least once a second, as long as no handler blocks; an
 //     idle loop wakes about twice a second.
 //   - An idle connection costs about 150 bytes, and its handler.

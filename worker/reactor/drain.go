@@ -1,6 +1,9 @@
 package reactor
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 const (
 	// partsPerTurnMax bounds how many connections one turn looks at in order
@@ -15,13 +18,24 @@ type drain struct {
 	timer    Timer // cuts short at the deadline
 	left     []func()
 	looked   int // connections with an index below this have been looked at
+
+	inherited bool // it has or had an heir, see Give
+	near      bool // the deadline is: no other heir is waited for
+	nearing   Timer
+	parting   bool // what Draining said last
+	cutting   bool // the deadline is there
 }
+
+// politeTime is how long before its deadline a drain without an heir begins to close
+// what it has kept for one.
+const politeTime = time.Second
 
 // Drain ends the loop gracefully; any goroutine may call it. The listening
 // sockets, our own and the siblings', leave the poller, what waits in their
 // queues is accepted, then left is called on the loop (nil: nobody to tell). Idle
-// connections close, requests under way finish and their answers go out; Run
-// returns when the last connection has gone.
+// connections go to heirs if there are some, see Give, else they close; requests under
+// way finish first, and their answers go out. Run returns when the last connection has
+// gone.
 //
 // At deadline (CLOCK_MONOTONIC, ns; 0: none) whatever is still open is closed
 // as it is. A second Drain can bring the deadline nearer, never move it away.
@@ -34,9 +48,12 @@ func (l *Loop) Drain(deadline int64, left func()) {
 	_ = l.inbox.put(func() { l.beginDrain(deadline, left) }, math.MaxInt)
 }
 
-// Draining says whether a drain has begun: protocols that can say so tell
-// their clients that an answer is the last one. On the loop only.
-func (l *Loop) Draining() bool { return l.drain.begun }
+// Draining says whether the drain ends connections: protocols that can say so tell
+// their clients that an answer is the last one. It does not as long as the connections
+// can go on with another worker, or another one may come for them. On the loop only.
+func (l *Loop) Draining() bool {
+	return l.drain.begun && !l.heirsTake() && !l.expectsHeirs()
+}
 
 func (l *Loop) beginDrain(deadline int64, left func()) {
 	d := &l.drain
@@ -46,11 +63,13 @@ func (l *Loop) beginDrain(deadline int64, left func()) {
 	if deadline != 0 && (d.deadline == 0 || deadline < d.deadline) {
 		d.deadline = deadline
 		l.wheel.set(&d.timer, deadline)
+		l.wheel.set(&d.nearing, deadline-int64(politeTime))
 	}
 	if d.begun {
 		return
 	}
 	d.begun = true
+	l.endGivers()
 	for _, ls := range l.listeners {
 		ls.leave()
 	}
@@ -61,20 +80,27 @@ func (l *Loop) goOnDraining() {
 	if !l.drain.begun {
 		return
 	}
-	l.partIdle()
+	if parting := l.Draining(); parting != l.drain.parting {
+		l.drain.parting, l.drain.looked = parting, 0
+	}
+	l.goOnParting()
 	if len(l.listeners) == 0 {
 		l.tellLeft()
 	}
 }
 
-// partIdle closes the connections that were idle when the drain began. Those
-// that become idle later see to it themselves, see settle.
-func (l *Loop) partIdle() {
+// goOnParting offers connections to the heirs, or closes those that are idle. What
+// becomes so later sees to it itself, see settle.
+func (l *Loop) goOnParting() {
 	conns := &l.registry.conns
 	end := min(conns.made, l.drain.looked+partsPerTurnMax)
 	for c := range conns.some(l.drain.looked, end) {
-		if c.resting() {
+		switch {
+		case l.config.Taker != nil: // it is offered
+		case c.resting() && c.parts():
 			c.part()
+		default:
+			c.offer()
 		}
 	}
 	l.drain.looked = end
@@ -89,9 +115,31 @@ func (l *Loop) tellLeft() {
 
 // cutShort is the deadline's call: what is still open ends now.
 func (l *Loop) cutShort() {
+	l.drain.cutting = true
 	l.dropListeners()
 	l.closeConns()
 	l.tellLeft()
+}
+
+func (l *Loop) comeNear() { l.drain.near = true }
+
+// countEnd counts a connection that a drain closes. One whose client has gone in the
+// middle of a message, or was too slow for it, is neither cut nor finished.
+func (c *conn) countEnd() {
+	config := &c.loop.config
+	switch {
+	case c.handler == nil: // it has panicked, and was counted
+	case !c.underway():
+		config.Finished(1)
+	case c.loop.drain.cutting:
+		config.Cut(1)
+	}
+}
+
+// underway says that a message is: one that has not come as a whole, has no answer yet,
+// or one that has not gone out.
+func (c *conn) underway() bool {
+	return !c.lingering && (c.phase == Body || c.phase == Away || c.hasOutput() || c.unread() != nil)
 }
 
 // hasDrainWork says that the drain can go on without waiting for anything.

@@ -94,7 +94,10 @@ func (l *Loop) carryOut(errand Errand, lent *Lent) (result Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			failure := &PanicError{Value: v, Stack: debug.Stack()}
-			_ = l.inbox.put(func() { l.config.Report(failure) }, math.MaxInt)
+			_ = l.inbox.put(func() {
+				l.config.Report(failure)
+				l.config.Cut(1)
+			}, math.MaxInt)
 			result = Result{Next: Close}
 		}
 	}()

@@ -12,6 +12,28 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("handler panicked: %v: its connection was closed, the others go on", e.Value)
 }
 
+// HandOverError reports that connections were not handed over. Nothing is lost by
+// that: who gives them serves on with them.
+type HandOverError struct {
+	Giving bool // we give; false: we take
+	// Left is how many connections of a parcel we had no room for: the hand-over goes on.
+	// 0: it has ended.
+	Left int
+	Err  error
+}
+
+func (e *HandOverError) Error() string {
+	switch {
+	case e.Giving:
+		return fmt.Sprintf("give connections: %v: this heir gets no more, and what it has not taken is served on here", e.Err)
+	case e.Left > 0:
+		return fmt.Sprintf("take connections: %v: %d stay where they are, and their worker tries again", e.Err, e.Left)
+	}
+	return fmt.Sprintf("take connections: %v: this worker gets no more from there, and what it has not taken is served on there", e.Err)
+}
+
+func (e *HandOverError) Unwrap() error { return e.Err }
+
 // AcceptError reports that accepting on a listening socket pauses, or has
 // ended because the socket accepts no more.
 type AcceptError struct {

@@ -109,10 +109,7 @@ func (c *conn) reply(out []byte) {
 func (c *conn) handle(in, out []byte) (consumed int, output []byte) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.loop.config.Report(&PanicError{Value: v, Stack: debug.Stack()})
-			c.handler = nil // nobody knows what it is like now
-			c.loop.errand = trip{}
-			c.enter(Close, 0)
+			c.breakDown(v)
 			consumed, output = 0, out
 		}
 	}()
@@ -123,6 +120,16 @@ func (c *conn) handle(in, out []byte) (consumed int, output []byte) {
 	}
 	c.enter(next, consumed)
 	return consumed, output
+}
+
+// breakDown deals with a handler's panic.
+func (c *conn) breakDown(v any) {
+	l := c.loop
+	l.config.Report(&PanicError{Value: v, Stack: debug.Stack()})
+	l.config.Cut(1)
+	c.handler = nil // nobody knows what it is like now
+	l.errand = trip{}
+	c.enter(Close, 0)
 }
 
 // send writes what the socket takes and keeps the rest for flush. It returns

@@ -50,7 +50,8 @@ func reused(h Handler) Handler {
 type Phase uint8
 
 const (
-	// Idle: between messages. IdleTimeout applies, and a drain closes it.
+	// Idle: between messages. IdleTimeout applies, and a drain gives it away or closes
+	// it.
 	Idle Phase = iota
 	// Header: a message has begun and it is not known how it goes on.
 	// HeaderTimeout applies.

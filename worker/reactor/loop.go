@@ -30,6 +30,7 @@ type Loop struct {
 	wheel    wheel
 	inbox    inbox
 	drain    drain
+	estate   // whom connections are given to, and taken from
 
 	again     []Token // connections that ask for a turn without an event
 	lastAgain []Token // those of this turn: one list is read while the other grows
@@ -105,9 +106,13 @@ func (l *Loop) tellConnections() {
 // conns is the number of open connections.
 func (l *Loop) conns() int { return l.registry.conns.used + l.taker.Held() }
 
+// closeConns ends the pairs BEFORE the connections: so it is known whose each is.
 func (l *Loop) closeConns() {
+	l.closing = true
+	l.endPairs()
 	l.taker.CutShort()
 	for c := range l.registry.conns.all() {
+		_ = closeWrite(c.fd) // it may lie unread in the pair of an heir, whoever has that
 		c.close()
 	}
 }

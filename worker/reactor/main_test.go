@@ -15,6 +15,9 @@ const childVariable = "REACTOR_TEST_CHILD"
 
 var children = map[string]func() error{
 	"out-of-descriptors": serveWithFewDescriptors,
+	"be-clients":         beClients,
+	"be-heir":            beHeir,
+	"too-many-refs":      giveTooManyRefs,
 	"collect-idle":       collectIdle,
 	"collect-holding":    collectHolding,
 	"collect-busy":       collectBusy,

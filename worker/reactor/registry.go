@@ -2,27 +2,30 @@ package reactor
 
 import "iter"
 
-// registry gives connections and listening sockets their tokens, and finds them by
-// these.
+// registry gives connections, listening sockets and pairs their tokens, and finds them
+// by these.
 //
 //	bits   0–31   index of the entry
-//	bits  32–61   generation of the entry
+//	bits  32–60   generation of the entry
+//	bit   61      a pair's, by which connections are handed over
 //	bit   62      a listening socket's
 //	bit   63      not a loop's token, see TokenMax
 //
 // An entry is used again and again, like a descriptor's number, but its generation
 // grows with each use. An event that the kernel noted for a connection which has
 // been closed since carries the old generation: it finds nothing, and cannot hit
-// the connection that has got the same entry and perhaps the same descriptor. 30
-// bits: the generation of one entry comes round after a billion connections, an
+// the connection that has got the same entry and perhaps the same descriptor. 29
+// bits: the generation of one entry comes round after half a billion connections, an
 // event is at most one turn old.
 type registry struct {
 	conns     table[conn]
 	listeners table[listener]
+	pairs     table[pair]
 }
 
 const (
-	generationMask = 1<<30 - 1
+	generationMask = 1<<29 - 1
+	pairBit        = Token(1) << 61
 	listenerBit    = Token(1) << 62
 )
 
@@ -30,6 +33,8 @@ func (r *registry) addConn(c *conn) Token          { return r.conns.add(c) }
 func (r *registry) removeConn(t Token)             { r.conns.remove(t) }
 func (r *registry) addListener(ls *listener) Token { return r.listeners.add(ls) | listenerBit }
 func (r *registry) removeListener(t Token)         { r.listeners.remove(t &^ listenerBit) }
+func (r *registry) addPair(p *pair) Token          { return r.pairs.add(p) | pairBit }
+func (r *registry) removePair(t Token)             { r.pairs.remove(t &^ pairBit) }
 
 // conn returns nil when the token is stale or no connection's.
 func (r *registry) conn(t Token) *conn { return r.conns.find(t) }
@@ -40,6 +45,14 @@ func (r *registry) listener(t Token) *listener {
 		return nil
 	}
 	return r.listeners.find(t &^ listenerBit)
+}
+
+// pair returns nil when the token is stale or no pair's.
+func (r *registry) pair(t Token) *pair {
+	if t&pairBit == 0 {
+		return nil
+	}
+	return r.pairs.find(t &^ pairBit)
 }
 
 // pageSize is how many entries a table gets at a time. One growing slice would

@@ -37,6 +37,10 @@ type rig struct {
 	helped      int
 	connections int
 	beats       int
+
+	given, taken, finished, cut int
+
+	beside []*rig // loops that turn and sleep whenever this one does
 }
 
 // rigPoller is epoll without long waits, and with events that a test invents.
@@ -86,6 +90,10 @@ func newRig(t testing.TB, config Config) *rig {
 	config.Helped = func(n int) { r.helped += n }
 	config.Connections = func(n int) { r.connections = n }
 	config.Beat = func(int64) { r.beats++ }
+	config.Given = func(n int) { r.given += n }
+	config.Taken = func(n int) { r.taken += n }
+	config.Finished = func(n int) { r.finished += n }
+	config.Cut = func(n int) { r.cut += n }
 	r.loop, err = New(config)
 	must(t, err)
 	r.now = r.loop.now
@@ -108,14 +116,29 @@ func (r *rig) close() {
 
 func (r *rig) turn() {
 	r.t.Helper()
-	must(r.t, r.loop.turn())
+	if !r.ended {
+		must(r.t, r.loop.turn())
+	}
+	for _, other := range r.beside {
+		other.poller.timeout = 0
+		other.turn()
+	}
+}
+
+// busy says that the last turn, or the one to come, has something to do.
+func (r *rig) busy() bool {
+	busy := !r.ended && (r.poller.last > 0 || r.loop.patience() == 0)
+	for _, other := range r.beside {
+		busy = other.busy() || busy
+	}
+	return busy
 }
 
 // quiet turns until nothing is left to do.
 func (r *rig) quiet() {
 	r.t.Helper()
 	r.poller.timeout = 0
-	for r.turn(); r.poller.last > 0 || r.loop.patience() == 0; r.turn() {
+	for r.turn(); r.busy(); r.turn() {
 	}
 }
 
@@ -123,6 +146,9 @@ func (r *rig) quiet() {
 func (r *rig) until(what string, condition func() bool) {
 	r.t.Helper()
 	r.poller.timeout = pollOfTests
+	if len(r.beside) > 0 { // who waits for this one, the others would wait for
+		r.poller.timeout = 0
+	}
 	for end := time.Now().Add(patienceOfTests); !condition(); r.turn() {
 		if time.Now().After(end) {
 			r.t.Fatalf("gave up waiting until %s", what)
@@ -134,6 +160,9 @@ func (r *rig) until(what string, condition func() bool) {
 func (r *rig) pass(d time.Duration) {
 	r.t.Helper()
 	r.now += int64(d)
+	for _, other := range r.beside {
+		other.now += int64(d)
+	}
 	r.quiet()
 }
 

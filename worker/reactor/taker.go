@@ -9,7 +9,13 @@ type Taker interface {
 	// Take gets a connection that was accepted just now: a non-blocking,
 	// close-on-exec descriptor, which is the taker's from here on.
 	Take(fd int)
-	// Held is the number of taken connections that are still open. A drain is
+	// TakeOver gets a connection that was another worker's, or that the taker has
+	// offered and no heir has taken, see Loop.Offer: a descriptor as above, which is the
+	// taker's from here on, between two messages or at the beginning of one. unread is
+	// what was read from it already: the taker's, too.
+	TakeOver(fd int, unread []byte)
+	// Held is the number of taken connections that are still open, without those that
+	// are offered. A drain is
 	// complete when it is 0; a taker that closes its last one while the loop
 	// drains wakes the loop, by any Post.
 	Held() int
@@ -21,6 +27,7 @@ type Taker interface {
 // nobody is the Taker of a loop that serves its connections itself.
 type nobody struct{}
 
-func (nobody) Take(int)  {}
-func (nobody) Held() int { return 0 }
-func (nobody) CutShort() {}
+func (nobody) Take(int)             {}
+func (nobody) TakeOver(int, []byte) {}
+func (nobody) Held() int            { return 0 }
+func (nobody) CutShort()            {}

@@ -8,13 +8,20 @@ import (
 
 // holder is a Taker that keeps what it is given.
 type holder struct {
-	t     testing.TB
-	fds   []int
-	short int // how often it was cut short
+	t   testing.TB
+	fds []int
+
+	unread []string // that came with what was taken over
+	short  int      // how often it was cut short
 }
 
 func (h *holder) Take(fd int) { h.fds = append(h.fds, fd) }
 func (h *holder) Held() int   { return len(h.fds) }
+
+func (h *holder) TakeOver(fd int, unread []byte) {
+	h.Take(fd)
+	h.unread = append(h.unread, string(unread))
+}
 
 func (h *holder) CutShort() {
 	h.short++
