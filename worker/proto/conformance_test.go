@@ -127,7 +127,8 @@ func TestStricterThanNetHTTP(t *testing.T) {
 }
 
 // TestHTTPSplitEverywhere cuts every case at every place: what the fuzzer does at
-// random, always. The small limits are met by many of the cases.
+// random, always. The small limits are met by many of the cases. It makes no difference
+// whether the connection is handed over there.
 func TestHTTPSplitEverywhere(t *testing.T) {
 	t.Parallel()
 	for _, config := range []HTTPConfig{{}, {MaxHeader: 256, MaxBody: 64}} {
@@ -143,15 +144,18 @@ func TestHTTPSplitEverywhere(t *testing.T) {
 func splitEverywhere(t *testing.T, config HTTPConfig, input string) {
 	config.App = mirror
 	h := NewHTTP(config)
-	whole, bytewise := converseWith(t, h).feed(input), converseWith(t, h)
+	whole, bytewise, restless := converseWith(t, h).feed(input), converseWith(t, h), converseWith(t, h)
 	const near = 600 // the middle of a long line is like the rest of it
 	for cut := range len(input) {
 		bytewise.feed(input[cut : cut+1])
+		restless.feed(input[cut : cut+1]).handOver(h)
 		if cut < near || cut > len(input)-near {
 			compare(t, "in two pieces", converseWith(t, h).feed(input[:cut]).feed(input[cut:]), whole)
+			compare(t, "handed over", converseWith(t, h).feed(input[:cut]).handOver(h).feed(input[cut:]), whole)
 		}
 	}
 	compare(t, "byte by byte", bytewise, whole)
+	compare(t, "handed over at each byte", restless, whole)
 }
 
 // What one connection has sent so far is no matter to another, although they share

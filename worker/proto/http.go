@@ -3,6 +3,7 @@ package proto
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
 
 	"github.com/valyala/fasthttp"
@@ -95,7 +96,8 @@ func NewHTTP(config HTTPConfig) *HTTP {
 	return h
 }
 
-// NewHandler returns the handler of a new connection, a [reactor.Reuser].
+// NewHandler returns the handler of a new connection, a [reactor.Reuser] and
+// [reactor.Portable].
 func (h *HTTP) NewHandler() reactor.Handler { return &httpConn{http: h} }
 
 // MaxInput is what reactor.Config.MaxInput must be, so that the largest
@@ -118,6 +120,32 @@ type httpConn struct {
 
 // Reuse implements reactor.Reuser.
 func (c *httpConn) Reuse() { *c = httpConn{http: c.http} }
+
+// packedAfterPost is all that an httpConn packs, if it packs anything.
+const packedAfterPost = "p"
+
+var errPacked = errors.New("this is not the state of an HTTP connection")
+
+// Pack implements reactor.Portable. A header that has come in part travels as unread
+// input, and is searched anew.
+func (c *httpConn) Pack() (packed []byte, ok bool) {
+	if c.frame != nil && c.frame.header > 0 {
+		return nil, false // its body is on the way
+	}
+	if c.afterPost {
+		return []byte(packedAfterPost), true
+	}
+	return nil, true
+}
+
+// Unpack implements reactor.Portable.
+func (c *httpConn) Unpack(packed []byte) error {
+	if string(packed) != packedAfterPost {
+		return errPacked
+	}
+	c.afterPost = true
+	return nil
+}
 
 // Handle implements reactor.Handler: it answers the first message of in, once
 // it is there as a whole.

@@ -63,6 +63,25 @@ func (c *conversation) feed(piece string) *conversation {
 	return c
 }
 
+// handOver has another handler go on, if the reactor would have one.
+func (c *conversation) handOver(h *HTTP) *conversation {
+	c.t.Helper()
+	if c.phase > reactor.Header {
+		return c
+	}
+	packed, ok := c.handler.(reactor.Portable).Pack()
+	if !ok {
+		c.t.Fatalf("it does not pack in phase %v", c.phase)
+	}
+	c.handler = h.NewHandler()
+	if len(packed) > 0 {
+		if err := c.handler.(reactor.Portable).Unpack(packed); err != nil {
+			c.t.Fatalf("unpack %q: %v", packed, err)
+		}
+	}
+	return c
+}
+
 // answers is the output without what changes from run to run.
 func (c *conversation) answers() string { return withoutDates(string(c.out)) }
 
@@ -305,5 +324,18 @@ func BenchmarkHello(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.handler.Handle(request, out)
+	}
+}
+
+func TestHTTPUnpacksOnlyWhatItHasPacked(t *testing.T) {
+	t.Parallel()
+	for _, packed := range []string{"x", "pp", "p\x00"} {
+		if err := converse(t, HTTPConfig{}).handler.(reactor.Portable).Unpack([]byte(packed)); err == nil {
+			t.Errorf("%q was taken", packed)
+		}
+	}
+	half := converse(t, HTTPConfig{}).feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
+	if packed, ok := half.handler.(reactor.Portable).Pack(); ok {
+		t.Errorf("a body that is on its way is packed to %q", packed)
 	}
 }
