@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -52,10 +53,44 @@ func mustEndPair(t testing.TB, mine *os.File) {
 	})
 }
 
-func TestEngineThatHandsNothingOver(t *testing.T) { onEachEngine(t, engineThatHandsNothingOver) }
+// TestHandOver: a client stays on its connection while the worker behind it changes.
+func TestHandOver(t *testing.T) {
+	t.Parallel()
+	hello := helloSettings
+	hello.Engine = onReactor
+	listener, address := mustListen(t)
+	giver := start(t, listener).serving(t, hello)
+	other, _ := mustListen(t)
+	heir := start(t, other).serving(t, hello)
+	kept, half := mustDial(t, address), mustDial(t, address)
+	const request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+	kept.write(t, request)
+	kept.readAnswer(t)
+	half.write(t, request[:20])
 
-// engineThatHandsNothingOver lets go of the pair, and serves on.
-func engineThatHandsNothingOver(t *testing.T, hello ipc.Settings) {
+	mine, theirs := mustPairUp(t)
+	heir.sendEnd(t, ipc.Take{}, mine)
+	giver.sendEnd(t, ipc.Give{}, theirs)
+	giver.mustDrain(t, "")
+	half.write(t, request[20:])
+	kept.write(t, request)
+	for _, c := range []*client{kept, half} {
+		head, body := c.readAnswer(t)
+		if want := fmt.Sprintf("pid %d\n", heir.cmd.Process.Pid); !strings.HasSuffix(body, want) {
+			t.Errorf("answer %q, want one of the heir, %s", body, want)
+		}
+		if head.Close {
+			t.Errorf("the answer ends the connection: %v", head)
+		}
+	}
+	heir.mustDrain(t, "")
+}
+
+// TestEngineThatHandsNothingOver: it lets go of the pair, and serves on.
+func TestEngineThatHandsNothingOver(t *testing.T) {
+	t.Parallel()
+	hello := helloSettings
+	hello.Engine = onGoroutines
 	listener, address := mustListen(t)
 	c := start(t, listener).serving(t, hello)
 	for _, m := range []ipc.Message{ipc.Give{}, ipc.Give{Count: 3}, ipc.Take{}} {

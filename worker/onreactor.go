@@ -66,8 +66,15 @@ func (c engineConfig) newHTTPLoop(app proto.HTTPConfig, handler http.Handler) (*
 func (c engineConfig) counting(newHandler func() reactor.Handler) func() reactor.Handler {
 	return func() reactor.Handler {
 		counting := countingHandler{Handler: newHandler(), answered: c.answered}
-		if _, ok := counting.Handler.(reactor.Reuser); ok {
+		_, reuser := counting.Handler.(reactor.Reuser)
+		_, portable := counting.Handler.(reactor.Portable)
+		switch {
+		case reuser && portable:
+			return countingBoth{countingPortable{counting}}
+		case reuser:
 			return countingReuser{counting}
+		case portable:
+			return countingPortable{counting}
 		}
 		return counting
 	}
@@ -93,3 +100,19 @@ func (h countingHandler) Handle(in, out []byte) (consumed int, output []byte, ne
 type countingReuser struct{ countingHandler }
 
 func (h countingReuser) Reuse() { h.Handler.(reactor.Reuser).Reuse() }
+
+// countingPortable is countingHandler for one that can go on in another process.
+type countingPortable struct{ countingHandler }
+
+func (h countingPortable) Pack() (packed []byte, ok bool) {
+	return h.Handler.(reactor.Portable).Pack()
+}
+
+func (h countingPortable) Unpack(packed []byte) error {
+	return h.Handler.(reactor.Portable).Unpack(packed)
+}
+
+// countingBoth is countingHandler for one that can do both.
+type countingBoth struct{ countingPortable }
+
+func (h countingBoth) Reuse() { h.Handler.(reactor.Reuser).Reuse() }

@@ -190,20 +190,34 @@ func TestProgramMessagesAreCountedWhole(t *testing.T) {
 	c.mustExit(t, 0, "")
 }
 
-// TestCountingKeepsHandlersReusable: a handler that is counted is still one that the
-// loop can use again, if it is one.
-func TestCountingKeepsHandlersReusable(t *testing.T) {
+// TestCountingKeepsWhatHandlersCan: a handler that is counted can still serve another
+// connection, or go on in another process, if it can.
+func TestCountingKeepsWhatHandlersCan(t *testing.T) {
 	t.Parallel()
-	var inner reusable
-	newHandler := engineConfig{}.counting(func() reactor.Handler { return &inner })
-	if r, ok := newHandler().(reactor.Reuser); !ok {
-		t.Error("the handler cannot be used again")
-	} else if r.Reuse(); inner.reused != 1 {
-		t.Errorf("the handler was told %d times that it is used again, want once", inner.reused)
-	}
-	newHandler = engineConfig{}.counting(func() reactor.Handler { return upperCase{} })
-	if _, ok := newHandler().(reactor.Reuser); ok {
-		t.Error("a handler for one connection counts as one for many")
+	for name, inner := range map[string]reactor.Handler{
+		"neither": upperCase{}, "reusable": &reusable{}, "portable": &travelling{}, "both": &reusablePortable{},
+	} {
+		counting := engineConfig{}.counting(func() reactor.Handler { return inner })()
+		_, want := inner.(reactor.Reuser)
+		r, ok := counting.(reactor.Reuser)
+		if ok != want {
+			t.Errorf("%s: it can be used again: %v, want %v", name, ok, want)
+		} else if ok {
+			r.Reuse()
+		}
+		_, want = inner.(reactor.Portable)
+		p, ok := counting.(reactor.Portable)
+		if ok != want {
+			t.Errorf("%s: it is portable: %v, want %v", name, ok, want)
+		} else if ok {
+			packed, ok := p.Pack()
+			if err := p.Unpack([]byte("told")); string(packed) != "packed" || !ok || err == nil || err.Error() != "told" {
+				t.Errorf("%s: packed %q, %v, unpacking says %v", name, packed, ok, err)
+			}
+		}
+		if r, ok := inner.(interface{ times() int }); ok && r.times() != 1 {
+			t.Errorf("%s: it was told %d times that it is used again, want once", name, r.times())
+		}
 	}
 }
 
@@ -212,7 +226,18 @@ type reusable struct {
 	reused int
 }
 
-func (r *reusable) Reuse() { r.reused++ }
+func (r *reusable) Reuse()     { r.reused++ }
+func (r *reusable) times() int { return r.reused }
+
+type travelling struct{ upperCase }
+
+func (*travelling) Pack() (packed []byte, ok bool) { return []byte("packed"), true }
+func (*travelling) Unpack(packed []byte) error     { return errors.New(string(packed)) }
+
+type reusablePortable struct{ reusable }
+
+func (*reusablePortable) Pack() (packed []byte, ok bool) { return []byte("packed"), true }
+func (*reusablePortable) Unpack(packed []byte) error     { return errors.New(string(packed)) }
 
 // TestProgramThatCannotServe: before Ready, so that its generation is rolled back.
 func TestProgramThatCannotServe(t *testing.T) {

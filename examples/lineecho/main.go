@@ -33,3 +33,9 @@ func (l lines) Handle(in, out []byte) (consumed int, output []byte, next reactor
 	}
 	return len(line) + 1, fmt.Appendf(out, "%d: %s\n", l.slot, line), reactor.Idle
 }
+
+// Pack and Unpack let a connection go on in another worker, which needs to know nothing
+// about it.
+func (lines) Pack() (packed []byte, ok bool) { return nil, true }
+
+func (lines) Unpack([]byte) error { return nil }
