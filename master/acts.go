@@ -60,7 +60,11 @@ func (m *master) perform(a supervise.Action) []supervise.Event {
 			m.reopening.Store(m.opts.Reopen())
 		}
 	case supervise.Answer:
-		m.callers.answer(a, m.machineStatus())
+		m.callers.answer(a, m.machineStatus(), m.report(a.Account))
+	case supervise.OpenAccount:
+		m.openAccount(a)
+	case supervise.CloseAccount:
+		m.closeAccount(a.Account)
 	case supervise.Note:
 		m.journal.note(a)
 	case supervise.Announce:
@@ -289,6 +293,7 @@ func (m *master) bury(c *child) {
 			m.blame(err)
 		}
 	}
+	m.reports.helped += bounded(c.talk.counters().Helped)
 	c.close()
 	delete(m.children, c.id)
 }

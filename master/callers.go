@@ -40,7 +40,7 @@ func (c *callers) remove(id supervise.Caller) {
 }
 
 // answer answers a caller; one that has left gets nothing.
-func (c *callers) answer(a supervise.Answer, now supervise.Status) {
+func (c *callers) answer(a supervise.Answer, now supervise.Status, change *control.ChangeReport) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w, ok := c.waiting[a.Caller]
@@ -49,8 +49,8 @@ func (c *callers) answer(a supervise.Answer, now supervise.Status) {
 	}
 	delete(c.waiting, a.Caller)
 	w.reply <- control.Answer{
-		Result: string(a.Result), Error: a.Reason, Seconds: time.Since(w.since).Seconds(),
-		Generation: now.Generation, Workers: now.Slots,
+		Result: string(a.Result), Error: a.Reason, Seconds: (time.Since(w.since) - a.Waited).Seconds(),
+		Generation: now.Generation, Workers: now.Slots, Change: change,
 	}
 }
 

@@ -116,7 +116,7 @@ func (c *child) reap() {
 	}
 	c.talk.mute() // a grandchild may hold the other end
 	<-c.heard     // nobody uses the talk any more
-	c.post(supervise.WorkerExited{ID: c.id, Clean: status == process.Status{}, Reason: status.String(), Words: c.words.String()})
+	c.post(supervise.WorkerExited{ID: c.id, Clean: status == process.Status{}, Reason: status.String(), Words: c.words.String(), Tally: c.tally(status)})
 }
 
 // awaitGroup gives what a worker has started the time that was left to the worker,

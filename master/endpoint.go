@@ -31,6 +31,7 @@ type endpoint struct {
 	written config.Address // as configured: perhaps with port 0
 	groups  []*group       // the oldest first
 	order   steer.Order    // of TCP; it owns what the groups have released
+	drops   *drops         // of all endpoints
 	served  bool           // somebody was told to serve here
 	refused bool           // new clients are refused
 
@@ -82,8 +83,8 @@ func (p *endpoint) isAt(addr config.Address) bool {
 // isTCP: others are one socket that clients find or do not.
 func (p *endpoint) isTCP() bool { return p.written.IsTCP() }
 
-func newEndpoint(written config.Address) *endpoint {
-	return &endpoint{written: written, order: steer.Order{Refuse: listen.RefuseSocket}}
+func newEndpoint(written config.Address, drops *drops) *endpoint {
+	return &endpoint{written: written, drops: drops, order: steer.Order{Refuse: listen.RefuseSocket}}
 }
 
 func (p *endpoint) join(g *listen.Group, program string) *group {
@@ -104,6 +105,9 @@ func (p *endpoint) grow(g *group, slots int) error {
 		if err := g.Add(slot); err != nil {
 			return err
 		}
+		for _, fd := range g.Sockets(slot) {
+			p.drops.see(fd)
+		}
 		if p.isTCP() && (slot == 0 || !g.Shared()) {
 			p.order.Join(g.FD(slot))
 		}
@@ -116,6 +120,7 @@ func (p *endpoint) shrink(g *group, slots int) (err error) {
 	for slot := g.Slots() - 1; slot >= slots; slot-- {
 		fds, e := g.Release(slot)
 		for _, fd := range fds {
+			p.drops.forget(fd)
 			p.order.Leave(fd)
 		}
 		err = errors.Join(err, e)
@@ -202,6 +207,11 @@ func (p *endpoint) refuse(now time.Time) error {
 
 // drop closes a group that nobody needs any more.
 func (p *endpoint) drop(g *group) error {
+	if g.Slots() > 0 {
+		for _, fd := range g.Sockets(0) { // also of those that Close closes
+			p.drops.forget(fd)
+		}
+	}
 	err := p.shrink(g, 0)
 	for i := range p.groups {
 		if p.groups[i] == g {

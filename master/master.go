@@ -79,6 +79,7 @@ type master struct {
 	speaks       map[string]bool          // commands whose workers have said that they are ready
 	greets       map[string]bool          // commands whose workers have said hello
 	lastRevision uint64
+	reports      reports
 	bannerShown  bool
 
 	journal    journal
@@ -136,7 +137,7 @@ func newMaster(opts Options) *master {
 		journal: journal{log: opts.Log, hub: control.NewHub()},
 		callers: callers{waiting: map[supervise.Caller]caller{}},
 		outputs: outputs{open: map[io.Closer]struct{}{}},
-		ended:   make(chan struct{}),
+		ended:   make(chan struct{}), reports: reports{begun: map[uint64]stock{}},
 	}
 	m.loop = &loop{
 		effects: m, events: make(chan supervise.Event, eventsMax), tasks: make(chan func()),

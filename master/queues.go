@@ -84,6 +84,24 @@ func (s *sockets) queues() (waiting []int) {
 	return waiting
 }
 
+// dropped counts what the kernel has dropped at the sockets of all editions, those
+// that have closed too.
+func (s *sockets) dropped() uint64 {
+	for _, p := range s.endpoints {
+		for _, g := range p.groups {
+			for slot := range g.Slots() {
+				if g.Shared() && slot > 0 {
+					break
+				}
+				for _, fd := range g.Sockets(slot) {
+					s.drops.see(fd)
+				}
+			}
+		}
+	}
+	return s.drops.total
+}
+
 // glance is what one look at all queues needs, kept for the next one.
 type glance struct {
 	fds, slots, lengths []int

@@ -30,6 +30,7 @@ type sockets struct {
 	served    map[int]uint64 // the revision that serves a slot
 	changed   bool           // since apply
 	glance    glance
+	drops     drops
 	now       func() time.Time
 }
 
@@ -40,7 +41,7 @@ type edition struct{ groups []*group }
 func newSockets(inherited *listen.Inherited) *sockets {
 	return &sockets{
 		editions: map[uint64]*edition{}, served: map[int]uint64{},
-		inherited: inherited, now: time.Now,
+		inherited: inherited, now: time.Now, drops: drops{seen: map[int]uint32{}},
 	}
 }
 
@@ -114,7 +115,7 @@ func (s *sockets) groupFor(addr config.Address, program string, shared bool, e *
 	if err != nil {
 		return nil, err
 	}
-	p := newEndpoint(addr)
+	p := newEndpoint(addr, &s.drops)
 	s.endpoints = append(s.endpoints, p)
 	return p.join(g, program), nil
 }

@@ -63,6 +63,7 @@ func (m *master) status() control.Status {
 			Result: string(ms.LastReload.Result), Seconds: ms.LastReload.Took.Seconds(), Error: ms.LastReload.Reason,
 		},
 	}
+	st.LastChange, st.LastReload.Change = m.lastReports(ms.Accounts)
 	for _, w := range ms.Workers {
 		st.Workers = append(st.Workers, m.workerStatus(w))
 	}

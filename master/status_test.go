@@ -163,7 +163,7 @@ func TestWhoGoesIsForgotten(t *testing.T) {
 	if requested.Caller != left.Caller || len(m.callers.waiting) != 0 {
 		t.Errorf("caller %d asked and %d left, %d are remembered; want one caller and none remembered", requested.Caller, left.Caller, len(m.callers.waiting))
 	}
-	m.callers.answer(supervise.Answer{Caller: requested.Caller}, supervise.Status{}) // blocks nobody
+	m.callers.answer(supervise.Answer{Caller: requested.Caller}, supervise.Status{}, nil) // blocks nobody
 }
 
 func TestEventForCommand(t *testing.T) {

@@ -77,6 +77,12 @@ func TestReloadCommandWaitsForTheNewGeneration(t *testing.T) {
 	if after.Generation != st.Generation+1 || len(after.Ready()) != 2 || after.LastReload.Result != "ok" {
 		t.Errorf("after reload: generation %d, %d ready, last reload %+v", after.Generation, len(after.Ready()), after.LastReload)
 	}
+	if !strings.HasPrefix(r.Stdout, "reload done in 0.") || !strings.HasSuffix(r.Stdout, ": 0 connections handed over, 0 cut, 0 dropped (generation 2, 2 workers)\n") {
+		t.Errorf("it says %q", r.Stdout)
+	}
+	if c := after.LastChange; c == nil || c.Text != "reload: nothing was lost: 0 connections handed over, 0 cut, 0 dropped" {
+		t.Errorf("the status says %+v", c)
+	}
 }
 
 func TestRollingReloadUnderLoadLosesNothing(t *testing.T) {

@@ -110,6 +110,18 @@ func simple(env environment, name, usage string, options []option, cmd func(*cli
 	}, masterOptions(options...))
 }
 
+// doneLine says that a change is done, what became of connections, and what serves now.
+func doneLine(what string, a control.Answer, serves string) string {
+	line := fmt.Sprintf("%s %.2fs", what, a.Seconds)
+	if a.Change != nil {
+		line += ": " + a.Change.Counts()
+	}
+	if serves != "" {
+		line += " (" + serves + ")"
+	}
+	return line
+}
+
 func reloadCommand(env environment) *cli.Command {
 	return simple(env, "reload", "replace all workers by a new generation, and wait until it serves", []option{timeoutOption},
 		func(c *cli.Context) (control.Command, error) {
@@ -117,7 +129,7 @@ func reloadCommand(env environment) *cli.Command {
 			return control.Command{Verb: control.Reload, Timeout: timeout}, err
 		},
 		func(a control.Answer) string {
-			done := fmt.Sprintf("reloaded: generation %d serves with %s after %.2fs", a.Generation, plural(a.Workers, "worker"), a.Seconds)
+			done := doneLine("reload done in", a, fmt.Sprintf("generation %d, %s", a.Generation, plural(a.Workers, "worker")))
 			if a.Note != "" {
 				done += "\nbut " + printable(a.Note)
 			}
@@ -161,7 +173,7 @@ func scaleCommand(env environment) *cli.Command {
 			}
 			a, err := ask(c, client, control.Command{Verb: control.Scale, Workers: workers})
 			if err == nil {
-				fmt.Fprintf(env.stdout, "scaled: %s after %.2fs\n", plural(a.Workers, "worker"), a.Seconds)
+				fmt.Fprintln(env.stdout, doneLine("scale done in", a, plural(a.Workers, "worker")))
 			}
 			return err
 		},
@@ -207,7 +219,7 @@ func stop(c *cli.Context, client *control.Client, env environment) error {
 			return err
 		}
 	}
-	fmt.Fprintf(env.stdout, "stopped after %.2fs\n", a.Seconds)
+	fmt.Fprintln(env.stdout, doneLine("stopped after", a, ""))
 	return nil
 }
 

@@ -15,6 +15,7 @@ type Status struct {
 	Helpers       int            `json:"helpers"`
 	Workers       []WorkerStatus `json:"workers"`
 	LastReload    ReloadStatus   `json:"last_reload"`
+	LastChange    *ChangeReport  `json:"last_change"`
 }
 
 // ListenStatus is one address.
@@ -42,6 +43,16 @@ type WorkerStatus struct {
 	AgeSeconds     float64 `json:"age_seconds"`
 	Restarts       int     `json:"restarts"`
 	RetryInSeconds float64 `json:"retry_in_seconds"` // only while it waits
+}
+
+// ChangeReport is what became of connections because of a change or a crash.
+type ChangeReport struct {
+	Cause      string `json:"cause"`
+	Draining   int    `json:"draining"`
+	HandedOver uint64 `json:"handed_over"`
+	Cut        uint64 `json:"cut"`
+	Dropped    uint64 `json:"dropped"`
+	Text       string `json:"text"`
 }
 
 // ReloadStatus is the end of the last reload.

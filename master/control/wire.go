@@ -13,6 +13,10 @@ type Answer struct {
 	Generation uint64  `json:"generation"`     // that serves now
 	Workers    int     `json:"workers"`        // that are wanted now
 	Note       string  `json:"note,omitempty"` // what the operator may not expect, though it went well
+
+	// Change tells what became of connections, of a change that is done. The answer
+	// waits for the last worker that left, but for a second only: see Draining.
+	Change *ChangeReport `json:"change,omitempty"`
 }
 
 // The results of an Answer. In brackets the status of the HTTP response.
@@ -38,6 +42,7 @@ type Status struct {
 	Helpers       int            `json:"helpers"`
 	Workers       []WorkerStatus `json:"workers"` // sorted by slot, then incarnation
 	LastReload    ReloadStatus   `json:"last_reload"`
+	LastChange    *ChangeReport  `json:"last_change,omitempty"` // or crash: the last whose numbers are final, or that is done
 }
 
 // ListenStatus is one listen address.
@@ -74,6 +79,8 @@ type ReloadStatus struct {
 	Result  string  `json:"result"` // ok, rolled_back, refused, timeout
 	Seconds float64 `json:"seconds"`
 	Error   string  `json:"error"`
+
+	Change *ChangeReport `json:"change,omitempty"` // what became of connections
 }
 
 // Health is the body of /healthz and /readyz.

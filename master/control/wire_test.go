@@ -13,6 +13,10 @@ import (
 // needs a reason: fields are added, and never renamed.
 func TestGoldenWire(t *testing.T) {
 	t.Parallel()
+	report := ChangeReport{
+		Cause: "reload", Result: ResultOK, Generation: 3, Seconds: 0.21, Final: true, Workers: 3, Draining: 1, Unknown: 1,
+		HandedOver: 64, Helped: 5, Rescued: 0, Migrated: 0, Finished: 2, Cut: 1, LeftBehind: 4, Dropped: 7, Text: "in words",
+	}
 	for name, value := range map[string]any{
 		"status": Status{
 			Name: "web", PID: 1, Version: "0.1.0", State: "serving", Generation: 3, UptimeSeconds: 12.5,
@@ -27,7 +31,11 @@ func TestGoldenWire(t *testing.T) {
 			},
 			LastReload: ReloadStatus{Result: ResultOK, Seconds: 0.21},
 		},
-		"answer": Answer{Result: ResultRolledBack, Error: "slot 2: exit code 3", Seconds: 1.25, Generation: 3, Workers: 4},
+		"answer":             Answer{Result: ResultRolledBack, Error: "slot 2: exit code 3", Seconds: 1.25, Generation: 3, Workers: 4},
+		"answer_with_change": Answer{Result: ResultOK, Seconds: 0.21, Generation: 3, Workers: 4, Change: &report},
+		"status_after_change": Status{
+			LastReload: ReloadStatus{Result: ResultOK, Seconds: 0.21, Change: &report}, LastChange: &report,
+		},
 		"health": Health{State: "serving"},
 		"event": Event{
 			Time: time.Date(2025, 1, 2, 3, 4, 5, 678901234, time.UTC), Message: "worker is ready", Level: "info",

@@ -1,5 +1,7 @@
 package supervise
 
+import "time"
+
 // Action is something that the shell must do now, in the order given. No
 // action has a result: what comes of it is a later event. The set is closed.
 type Action interface{ action() }
@@ -112,11 +114,22 @@ type (
 	// ReopenLogs opens the log files again.
 	ReopenLogs struct{}
 
+	// OpenAccount begins an account. The shell remembers what it counts itself, so
+	// that it knows at the end how much that has grown.
+	OpenAccount struct{ Number uint64 }
+
+	// CloseAccount ends an account, and says what the machine knows: one line of the
+	// log. It comes AFTER the last worker that belongs to it has gone and the slots
+	// that retire with it have closed, and BEFORE the answer to those who wait for it.
+	CloseAccount struct{ Account Account }
+
 	// Answer tells a caller what came of its request.
 	Answer struct {
-		Caller Caller
-		Result Result
-		Reason string // empty when Done
+		Caller  Caller
+		Result  Result
+		Reason  string        // empty when Done
+		Account Account       // of the change; perhaps not final
+		Waited  time.Duration // for the account, when the change was done
 	}
 
 	// Note is one line of the log and one entry of the event stream.
@@ -160,6 +173,8 @@ func (AbandonSockets) action() {}
 func (StopListening) action()  {}
 func (ForgetRevision) action() {}
 func (ReopenLogs) action()     {}
+func (OpenAccount) action()    {}
+func (CloseAccount) action()   {}
 func (Answer) action()         {}
 func (Note) action()           {}
 func (Announce) action()       {}

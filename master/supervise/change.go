@@ -19,6 +19,7 @@ const (
 type change struct {
 	Kind       changeKind `json:"kind"`
 	Generation uint64     `json:"generation"` // what its workers are of
+	Account    uint64     `json:"account"`    // 0 of a start: nobody has served before
 	Target     Target     `json:"target"`
 	Slots      int        `json:"slots"` // wanted at its end
 	Callers    []waiter   `json:"callers"`
@@ -39,18 +40,21 @@ func (m *Machine) allOrNothing(c *change) bool {
 // begin starts a change. The caller has made sure that none is running. Who
 // was about to be recycled is not any more: its mark is found again later.
 func (m *Machine) begin(c *change) {
-	for _, s := range m.Slots {
-		if s.Coming != nil {
-			m.leave(s, s.Coming, "a "+string(c.Kind)+" began")
-		}
-		if s.Number < c.Slots {
-			s.stay() // BEFORE OpenSockets: what it finds open must stay so
-		}
-	}
 	c.Generation = m.Generation
 	if c.Kind == start || c.Kind == reload {
 		m.LastGeneration++
 		c.Generation = m.LastGeneration
+	}
+	if c.Kind != start {
+		c.Account = m.openAccount(string(c.Kind), c.Generation)
+	}
+	for _, s := range m.Slots {
+		if s.Coming != nil {
+			m.leave(s, s.Coming, c.Account, "a "+string(c.Kind)+" began")
+		}
+		if s.Number < c.Slots {
+			s.stay() // BEFORE OpenSockets: what it finds open must stay so
+		}
 	}
 	if c.Kind == scale {
 		c.First = min(m.Wanted, c.Slots)
@@ -101,7 +105,7 @@ func (m *Machine) progress() {
 	coming, standby := 0, 0
 	for _, s := range m.Slots {
 		if s.Coming != nil && s.Coming.State == Standby && !atOnce {
-			m.promote([]*slot{s})
+			m.promote([]*slot{s}, c.Account)
 		}
 		if s.Coming == nil {
 			continue
@@ -139,14 +143,14 @@ func (m *Machine) commit(c *change) {
 			ready = append(ready, s)
 		}
 	}
-	m.promote(ready)
-	m.retireAbove(c.Slots)
+	m.promote(ready, c.Account)
+	m.retireAbove(c.Slots, c.Account)
 	m.finish(c, Done, "", "")
 }
 
-// promote lets ready workers take the serving seats. Everybody is told to
+// promote lets ready workers take the serving seats, on an account. Everybody is told to
 // serve BEFORE anybody is told to drain: a slot is never without an owner.
-func (m *Machine) promote(slots []*slot) {
+func (m *Machine) promote(slots []*slot, account uint64) {
 	predecessors := make([]*worker, len(slots))
 	for i, s := range slots {
 		predecessors[i] = s.Serving
@@ -155,19 +159,21 @@ func (m *Machine) promote(slots []*slot) {
 	}
 	for i, s := range slots {
 		if old := predecessors[i]; old != nil {
-			m.leave(s, old, fmt.Sprintf("replaced by %d/%d", s.Serving.ID.Slot, s.Serving.ID.Incarnation))
+			m.leave(s, old, account, fmt.Sprintf("replaced by %d/%d", s.Serving.ID.Slot, s.Serving.ID.Incarnation))
 		}
 	}
 }
 
-// retireAbove retires the slots from number on, the highest first.
-func (m *Machine) retireAbove(number int) {
+// retireAbove retires the slots from number on, the highest first, on an account.
+func (m *Machine) retireAbove(number int, account uint64) {
 	for n := len(m.Slots) - 1; n >= number; n-- {
 		s := m.Slots[n]
-		s.Retiring = true
+		if !s.Retiring {
+			s.Retiring, s.Account = true, account
+		}
 		for _, w := range []*worker{s.Coming, s.Serving} {
 			if w != nil {
-				m.leave(s, w, "its slot retires")
+				m.leave(s, w, account, "its slot retires")
 			}
 		}
 	}
@@ -183,10 +189,10 @@ func (m *Machine) rollBack(result Result, reason, words string) {
 	}
 	for _, s := range m.Slots {
 		if s.Coming != nil {
-			m.leave(s, s.Coming, string(c.Kind)+" rolled back")
+			m.leave(s, s.Coming, c.Account, string(c.Kind)+" rolled back")
 		}
 	}
-	m.retireAbove(m.Wanted)
+	m.retireAbove(m.Wanted, c.Account)
 	if moved := m.slotsOf(c.Generation); c.Kind == reload && len(moved) > 0 {
 		reason += fmt.Sprintf("; slots %v serve generation %d, the others stay as they were", moved, c.Generation)
 	}
@@ -208,6 +214,9 @@ func (m *Machine) finish(c *change, result Result, reason, words string) {
 	reason = withWords(reason, words)
 	if c.Kind == reload {
 		m.LastReload = Outcome{Result: result, Took: took, Reason: reason}
+	}
+	if m.settleChange(c, result) {
+		return
 	}
 	for _, w := range c.Callers {
 		m.answer(w.Caller, result, reason)

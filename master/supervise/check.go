@@ -30,6 +30,9 @@ func (m *Machine) Check() error {
 			seen[w.ID.Incarnation] = true
 		}
 	}
+	if err := m.checkAccounts(); err != nil {
+		return fmt.Errorf("I12: %w", err)
+	}
 	return nil
 }
 

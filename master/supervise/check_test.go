@@ -99,6 +99,15 @@ func TestCheckFindsBrokenInvariants(t *testing.T) {
 		{"an heir twice", handing, func(m *Machine) { m.Slots[0].Leaving[0].Heirs = []WorkerID{{0, 3}, {0, 3}} }, "takes already"},
 		{"too many heirs", handing, func(m *Machine) { m.Slots[0].Leaving[0].Heirs = make([]WorkerID, heirsMax+1) }, "has 9 heirs, more than 8"},
 		{"a protocol without end", speaking2, func(m *Machine) { m.Slots[0].Serving.Protocol = strings.Repeat("x", protocolMax+1) }, "name of 256 bytes"},
+		{"an account for nobody", running2, func(m *Machine) { m.LastAccount = m.openAccount("stop", 1) }, "I12: nobody belongs to account 1"},
+		{"an account that is not open", running2 + "scale #1 1", func(m *Machine) { m.Accounts = nil }, "I12: account 1 of slot 1 is not open"},
+		{"a slot of nobody's", running2 + "scale #1 1", func(m *Machine) { m.Slots[1].Leaving[0].Account = 2 }, "I12: account 2 of worker {1 2} is not open"},
+		{"nobody's account", running2 + "scale #1 1", func(m *Machine) { m.Slots[1].Leaving[0].Account = 0 }, "I12: worker {1 2} leaves on nobody's"},
+		{"an account of who serves", reloading, func(m *Machine) { m.Slots[0].Serving.Account = 1 }, "I12: worker {0 1} has an account"},
+		{"served too early", running2, func(m *Machine) { m.Generation = 0 }, "I12: worker {0 1} has served before"},
+		{"a change without an account", reloading, func(m *Machine) { m.Change.Account = 0 }, "I12: the reload under way has account 0"},
+		{"accounts out of order", reloading, func(m *Machine) { m.LastAccount = 0 }, "I12: accounts up to 0 are not in order"},
+		{"nobody told in time", running2 + "scale #1 1", func(m *Machine) { m.Accounts[0].AnswerBy = 0 }, "I12: 1 callers wait for account 1"},
 
 		{"a worker astray", running2, func(m *Machine) { m.Slots[0].Serving.ID.Slot = 1 }, "in the wrong slot"},
 	} {
@@ -175,6 +184,11 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 		{"something after Exit", open, []Action{Exit{}, Announce{}}, "I7"},
 		{"somebody forgotten", func(w *witness) { w.callers[1] = 1 }, []Action{Exit{}}, "still waits"},
 		{"somebody left alive", open, []Action{Spawn{ID: id}, Exit{}}, "still lives"},
+		{"an account twice", open, []Action{OpenAccount{Number: 2}, OpenAccount{Number: 2}}, "I12: the last account was 2"},
+		{"closed and not open", open, []Action{CloseAccount{Account: Account{Number: 2, Result: Done}}}, "I12: it is not open"},
+		{"told of too much", func(w *witness) { w.books.open[1] = true }, []Action{CloseAccount{Account: Account{Number: 1, Result: Done, Cut: 1}}}, "{given:0 finished:0 cut:1 silent:0} was told"},
+		{"told too early", func(w *witness) { w.books.open[1], w.callers[1] = true, 1 }, []Action{Answer{Caller: 1, Account: Account{Number: 1}, Waited: accountPatience - 1}}, "account 1 is open"},
+		{"never told", func(w *witness) { w.books.owed.cut = 1 }, []Action{Exit{}}, "I12: accounts map[] are open; workers have counted {given:0 finished:0 cut:1"},
 		{"drain before serve", open, []Action{Spawn{ID: id}, Spawn{ID: next}, Drain{ID: id}, Serve{ID: next}}, "serve comes after"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -191,6 +205,9 @@ func TestWitnessFindsBrokenSequences(t *testing.T) {
 				}
 				if err == nil {
 					err = w.heirs.see(a, w)
+				}
+				if err == nil {
+					err = w.books.see(a)
 				}
 			}
 			if err == nil {

@@ -142,10 +142,12 @@
 //	   whoever watches a slot was asked after its owner had listened, or is being asked again
 //	I10 a slot closes when nothing waits there or its time is over, unless the master stops
 //	I11 who drains and can give its connections has an heir when there is one, and each serves
+//	I12 whoever has served and leaves belongs to one open account; an account is open because somebody
+//	   belongs to it, or a slot, or the running change; who waits for it is told when it closes, or in time
 //
 // # Liveness (checked by the simulation)
 //
 //	L1 when faults stop, every slot is Ready within a bound
 //	L2 StopRequested leads to Exit within drain-timeout and killTimeout
-//	L3 when faults stop, every slot is watched by as many siblings as it should be, all of them behind its owner
+//	L3 when faults stop, all accounts are closed; every slot is watched by as many siblings as it should be, all of them behind its owner
 package supervise

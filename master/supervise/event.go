@@ -172,6 +172,7 @@ type (
 		Clean  bool   // exit code 0
 		Reason string // "exit code 3", "killed by SIGKILL"
 		Words  string // the last words on its stderr, may be empty
+		Tally  Tally
 	}
 
 	// QueuesSampled answers LookAtQueues: how many connections wait in the sockets

@@ -262,6 +262,12 @@ func cloneMachine(m *Machine) *Machine {
 		change.Callers = slices.Clone(change.Callers)
 		c.Change = &change
 	}
+	c.Accounts = slices.Clone(m.Accounts)
+	for i, a := range m.Accounts {
+		copied := *a
+		copied.Callers = slices.Clone(a.Callers)
+		c.Accounts[i] = &copied
+	}
 	c.NextReload, c.NextScale = cloneWish(m.NextReload), cloneWish(m.NextScale)
 	return &c
 }

@@ -73,6 +73,8 @@ const (
 	nobodyTakes
 	evensOut
 	countsNonsense
+	drainsBeyondAnswer
+	leavesBehind
 	faultsMax
 )
 
@@ -144,6 +146,8 @@ var faultNames = [faultsMax]string{
 	nobodyTakes:            "closes connections that nobody can take",
 	evensOut:               "holds too many connections, and hands some over",
 	countsNonsense:         "counts an impossible number of connections",
+	drainsBeyondAnswer:     "still drains when who has asked for it is answered",
+	leavesBehind:           "a slot closes with connections in its queue",
 }
 
 func (f fault) String() string { return faultNames[f] }

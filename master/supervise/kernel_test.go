@@ -248,8 +248,15 @@ func (k *kernel) perform(a Action) {
 	case OpenSockets:
 		k.open(a)
 	case Answer:
-		if a.Result == TimedOut {
+		switch {
+		case a.Result == TimedOut:
 			k.saw(clientTimesOut)
+		case a.Account.Number > 0 && !a.Account.Final:
+			k.saw(drainsBeyondAnswer)
+		}
+	case CloseAccount:
+		if a.Account.LeftBehind > 0 {
+			k.saw(leavesBehind)
 		}
 	case Note:
 		switch {
@@ -441,11 +448,11 @@ func (k *kernel) exit(t *task, reason string) {
 	delete(k.tasks, t.id)
 	k.dead = append(k.dead, t.id)
 	k.diedAt = k.now
-	k.tell(WorkerExited{ID: t.id, Clean: reason == "exit code 0", Reason: reason})
+	k.tell(WorkerExited{ID: t.id, Clean: reason == "exit code 0", Reason: reason, Tally: k.tally(t)})
 	if k.one(10) {
 		k.after(k.between(0, 3*time.Second), func() {
 			k.saw(exitOfReplaced)
-			k.tell(WorkerExited{ID: t.id, Reason: reason})
+			k.tell(WorkerExited{ID: t.id, Reason: reason, Tally: k.tally(t)})
 		})
 	}
 	if k.one(10) {
@@ -457,6 +464,18 @@ func (k *kernel) exit(t *task, reason string) {
 			}[k.random.IntN(5)])
 		})
 	}
+}
+
+// tally is what a process has counted: nothing when it has not served or does not count.
+func (k *kernel) tally(t *task) Tally {
+	if !t.own && !t.greets {
+		return Tally{}
+	}
+	tally := Tally{Known: true}
+	if t.served {
+		tally.Given, tally.Finished, tally.Cut = uint64(k.random.IntN(100)), uint64(k.random.IntN(100)), uint64(k.random.IntN(2))
+	}
+	return tally
 }
 
 func (k *kernel) observeExit(t *task, reason string) {

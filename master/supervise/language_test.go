@@ -82,9 +82,10 @@ var verbs = []verb{
 	{"misbehaved", "WORKER REASON: it broke the protocol", func(a []string) Event {
 		return WorkerMisbehaved{ID: idOf(a[0]), Reason: rest(a, 1)}
 	}},
-	{"exited", "WORKER REASON [| WORDS]: the process is gone; its last words", func(a []string) Event {
+	{"exited", "WORKER REASON [(N given, N finished, N cut)] [| WORDS]: the process is gone; its tally, if it has one; its last words", func(a []string) Event {
 		reason, words, _ := strings.Cut(rest(a, 1), " | ")
-		return WorkerExited{ID: idOf(a[0]), Clean: reason == "exit code 0", Reason: reason, Words: words}
+		reason, tally, _ := strings.Cut(reason, " (")
+		return WorkerExited{ID: idOf(a[0]), Clean: reason == "exit code 0", Reason: reason, Words: words, Tally: tallyOf(tally)}
 	}},
 	{"spoke", "WORKER: it will say when it is ready", func(a []string) Event { return WorkerSpoke{ID: idOf(a[0])} }},
 	{"hello", "WORKER: it speaks the master's own protocol", func(a []string) Event { return WorkerSaidHello{ID: idOf(a[0])} }},
@@ -203,9 +204,9 @@ func workerEventText(ev Event) string {
 		return line("watched", ev.ID, ev.Slot)
 	case WorkerExited:
 		if ev.Words != "" {
-			return line("exited", ev.ID, ev.Reason, "|", ev.Words)
+			return line("exited", ev.ID, ev.Reason, tallyText(ev.Tally), "|", ev.Words)
 		}
-		return line("exited", ev.ID, ev.Reason)
+		return line("exited", ev.ID, ev.Reason, tallyText(ev.Tally))
 	case HeartbeatsSampled:
 		words := []any{"sampled"}
 		for _, b := range ev.Beats {
@@ -276,7 +277,15 @@ func actionText(a Action) string {
 	case ReopenLogs:
 		return "reopen logs"
 	case Answer:
+		if a.Account.Number > 0 && !a.Account.Final {
+			return line("answer", hash(a.Caller), string(a.Result)+colon(a.Reason)+",", accountText(a.Account))
+		}
 		return line("answer", hash(a.Caller), string(a.Result)+colon(a.Reason))
+	case OpenAccount:
+		return "" // its end says that it was
+	case CloseAccount:
+		return fmt.Sprintf("close account %d of %s %s after %v: %s", a.Account.Number, a.Account.Cause, a.Account.Result,
+			a.Account.Took.Round(time.Millisecond), accountText(a.Account))
 	case Note:
 		return noteText(a)
 	case Announce:
@@ -344,6 +353,42 @@ func handOverText(a HandOver) string {
 }
 
 func name(id WorkerID) string { return fmt.Sprintf("%d/%d", id.Slot, id.Incarnation) }
+
+// accountText writes what an account has come to, without what is zero.
+func accountText(a Account) string {
+	words := []string{fmt.Sprintf("%d gone", a.Gone)}
+	for _, n := range []struct {
+		count uint64
+		what  string
+	}{
+		{uint64(a.Draining), "drain"}, {uint64(a.Silent), "silent"}, {a.Given, "given"}, {a.Finished, "finished"},
+		{a.Cut, "cut"}, {a.LeftBehind, "left behind"},
+	} {
+		if n.count > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n.count, n.what))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// tallyText writes what a worker has counted; nothing when it tells nothing.
+func tallyText(t Tally) string {
+	if !t.Known {
+		return ""
+	}
+	return fmt.Sprintf("(%d given, %d finished, %d cut)", t.Given, t.Finished, t.Cut)
+}
+
+func tallyOf(text string) (t Tally) {
+	if text == "" {
+		return t
+	}
+	if _, err := fmt.Sscanf(text, "%d given, %d finished, %d cut)", &t.Given, &t.Finished, &t.Cut); err != nil {
+		panic(err)
+	}
+	t.Known = true
+	return t
+}
 
 func hash(c Caller) string { return fmt.Sprintf("#%d", c) }
 

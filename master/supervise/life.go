@@ -100,15 +100,16 @@ func (m *Machine) serve(w *worker) {
 	m.do(Serve{ID: w.ID, Revision: w.Revision})
 }
 
-// leave moves a worker out of its seat and lets it drain. One that has no
-// process yet is gone at once.
-func (m *Machine) leave(s *slot, w *worker, reason string) {
+// leave moves a worker out of its seat and lets it drain, on an account. One that
+// has no process yet is gone at once.
+func (m *Machine) leave(s *slot, w *worker, account uint64, reason string) {
 	s.unseat(w)
 	if w.State == Waiting {
 		m.become(w, Empty, 0, Note{Level: Debug, Reason: reason})
 		return
 	}
 	s.Leaving = append(s.Leaving, w)
+	w.Account = account
 	m.become(w, Draining, m.targetFor(w).DrainTimeout, Note{Reason: reason})
 	m.bequeath(s, w)
 	m.do(Drain{ID: w.ID, Deadline: w.Deadline})
@@ -134,6 +135,7 @@ func (s *slot) unseat(w *worker) {
 // abort moves a worker out of its seat with SIGABRT: it may dump its stack
 // before SIGKILL comes.
 func (m *Machine) abort(s *slot, w *worker, reason string) {
+	m.accountFor(s, w, causeCrash)
 	s.unseat(w)
 	s.Leaving = append(s.Leaving, w)
 	m.become(w, Aborting, abortTimeout, Note{Level: Error, Reason: reason})
@@ -217,6 +219,10 @@ func (m *Machine) workerExited(ev WorkerExited) {
 	case w.State == Standby:
 		n.Reason += " before it served"
 	}
+	if w == s.Serving {
+		m.accountFor(s, w, causeCrash)
+	}
+	m.payIn(w, ev.Tally)
 	m.departed(s, w, n)
 	m.ringBell() // an adopted worker's end raises no SIGCHLD
 }
@@ -354,7 +360,7 @@ func (m *Machine) comeUp(s *slot, w *worker) {
 		t := m.targetFor(w)
 		m.become(w, Standby, 2*t.StartTimeout+t.DrainTimeout, Note{}) // the others may wait for room, and start late
 	case w == s.Coming:
-		m.promote([]*slot{s})
+		m.promote([]*slot{s}, m.openAccount(causeRecycle, w.Generation))
 	}
 }
 
@@ -366,7 +372,8 @@ func (m *Machine) workerSaidLeaving(ev WorkerSaidLeaving) {
 	}
 	reason := "leaves of its own accord: " + ev.Reason
 	serving := w == s.Serving
-	m.leave(s, w, reason)
+	m.accountFor(s, w, causeRecycle)
+	m.leave(s, w, w.Account, reason)
 	m.vacated(s, w, serving, reason, "")
 }
 

@@ -42,6 +42,9 @@ type state struct {
 	NextScale  *wish    `json:"next_scale"`
 	LastReload Outcome  `json:"last_reload"`
 
+	Accounts    []*account `json:"accounts"` // that are open, the oldest first
+	LastAccount uint64     `json:"last_account"`
+
 	Stoppers []Caller `json:"stoppers"`
 	ExitCode int      `json:"exit_code"`
 	Failure  string   `json:"failure"` // why the first generation never served
@@ -190,7 +193,8 @@ func (m *Machine) settle() {
 	m.beginNext()
 	m.recycleWanted()
 	m.closeSlots()
-	m.arrangeHelp() // AFTER closeSlots: nobody watches what is not there
+	m.closeAccounts() // AFTER closeSlots: a slot's end may be the last that they wait for
+	m.arrangeHelp()   // AFTER closeSlots: nobody watches what is not there
 	m.arrangeHeirs()
 	m.forgetRevisions()
 	m.judgeService()
@@ -223,6 +227,9 @@ func (m *Machine) NextDeadline() (at Time, ok bool) {
 		for _, c := range *list {
 			earliest(c.Deadline)
 		}
+	}
+	for _, a := range m.Accounts {
+		earliest(a.AnswerBy)
 	}
 	earliest(m.NextSample)
 	earliest(m.NextLook)

@@ -114,6 +114,11 @@ func (m *Machine) callerLeft(c Caller) {
 			*list = addWaiter(slices.DeleteFunc(*list, isCaller), waiter{})
 		}
 	}
+	for _, a := range m.Accounts {
+		if a.Callers = slices.DeleteFunc(a.Callers, func(s Caller) bool { return s == c }); len(a.Callers) == 0 {
+			a.AnswerBy = 0
+		}
+	}
 	m.Stoppers = slices.DeleteFunc(m.Stoppers, func(s Caller) bool { return s == c })
 }
 

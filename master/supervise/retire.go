@@ -53,6 +53,9 @@ func (m *Machine) slotEmptied(ev SlotEmptied) {
 
 func (m *Machine) noteLeftBehind(s *slot) {
 	if s.LeftBehind > 0 {
+		if a := m.account(s.Account); a != nil {
+			a.LeftBehind += uint64(s.LeftBehind)
+		}
 		m.note(Note{Level: Warn, Text: "slot is closed with connections in its queue",
 			Reason: fmt.Sprintf("slot %d: nobody has taken %d of them within %v", s.Number, s.LeftBehind, min(emptyTimeout, m.Target.DrainTimeout))})
 	}
@@ -60,5 +63,5 @@ func (m *Machine) noteLeftBehind(s *slot) {
 
 // stay calls off that the slot retires.
 func (s *slot) stay() {
-	s.Retiring, s.EmptyBy, s.Emptied, s.LeftBehind = false, 0, false, 0
+	s.Retiring, s.EmptyBy, s.Emptied, s.LeftBehind, s.Account = false, 0, false, 0, 0
 }

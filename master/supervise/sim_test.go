@@ -282,6 +282,9 @@ func (k *kernel) checkRecovered() {
 			k.problem = fmt.Errorf("L1: slot %d serves by %+v, %d workers, generation %d", s.Number, w, len(s.workers()), m.Generation)
 		}
 	}
+	if len(m.Accounts) > 0 {
+		k.problem = fmt.Errorf("L3: account %+v is still open", m.Accounts[0])
+	}
 	helpers := 0
 	if m.Target.Own || k.greeting[m.Target.Revision] {
 		helpers = m.Target.Helpers

@@ -68,7 +68,10 @@ func Restore(b []byte) (*Machine, error) {
 
 // checkNumbers refuses what counting cannot have reached.
 func (m *Machine) checkNumbers() error {
-	numbers := []uint64{uint64(m.now), m.LastGeneration, m.LastIncarnation} // below zero is very large
+	numbers := []uint64{uint64(m.now), m.LastGeneration, m.LastIncarnation, m.LastAccount} // below zero is very large
+	for _, a := range m.Accounts {
+		numbers = append(numbers, a.Given, a.Finished, a.Cut, a.LeftBehind, uint64(a.Gone), uint64(a.BeganAt), uint64(a.DoneAt), uint64(a.AnswerBy))
+	}
 	for _, s := range m.Slots {
 		numbers = append(numbers, uint64(s.Failures))
 		for _, w := range s.workers() {

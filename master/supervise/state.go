@@ -144,6 +144,7 @@ type worker struct {
 	Deaf       bool     `json:"deaf"`    // Ready: it broke the protocol, and is asked nothing more
 	Heavy      bool     `json:"heavy"`   // Ready: it held too many connections at the last sample; see rebalance.go
 	Watches    []watch  `json:"watches"` // Ready: siblings' slots; see helping.go
+	Account    uint64   `json:"account"` // of what made it leave; 0: none
 
 	Protocol string     `json:"protocol"` // what its connections speak; "": they stay where they are
 	Heirs    []WorkerID `json:"heirs"`    // Draining: to whom it gives its connections; see handover.go
@@ -166,6 +167,9 @@ type slot struct {
 	EmptyBy    Time `json:"empty_by"`    // Retiring: the Deadline of its EmptySlot; 0: not asked
 	Emptied    bool `json:"emptied"`     // Retiring: that was answered
 	LeftBehind int  `json:"left_behind"` // Emptied: connections that wait there still
+
+	// Account is that of what made it retire, or of what left it unserved; 0: none.
+	Account uint64 `json:"account"`
 
 	Queued   bool   `json:"queued"`   // the last look found its queue not empty
 	Failures int    `json:"failures"` // early deaths in a row

@@ -13,6 +13,7 @@ type Status struct {
 	Slots      int // wanted
 	Workers    []WorkerStatus
 	LastReload Outcome
+	Accounts   []Account // of changes that are done and whose workers have not all gone, the oldest first
 }
 
 // WorkerStatus is one worker; they are sorted by slot, then incarnation.
@@ -48,6 +49,11 @@ func (m *Machine) Status(now Time) Status {
 				}
 			}
 			st.Workers = append(st.Workers, ws)
+		}
+	}
+	for _, a := range m.Accounts {
+		if a.DoneAt > 0 {
+			st.Accounts = append(st.Accounts, a.Account)
 		}
 	}
 	slices.SortFunc(st.Workers, func(a, b WorkerStatus) int {

@@ -58,19 +58,20 @@ func (m *Machine) winch(t Terminal) {
 	}
 	m.Phase = drained
 	m.note(Note{Text: "all workers drain, the sockets stay open", Reason: "HUP or TTIN brings the workers back"})
-	m.allLeave("WINCH")
+	m.allLeave("WINCH", m.openAccount(causeDrain, m.Generation))
 }
 
-// allLeave drains everybody, the newcomers first: they hold no connections yet.
-func (m *Machine) allLeave(reason string) {
+// allLeave drains everybody on an account, the newcomers first: they hold no
+// connections yet.
+func (m *Machine) allLeave(reason string, account uint64) {
 	for _, s := range m.Slots {
 		if s.Coming != nil {
-			m.leave(s, s.Coming, reason)
+			m.leave(s, s.Coming, account, reason)
 		}
 	}
 	for _, s := range m.Slots {
 		if s.Serving != nil {
-			m.leave(s, s.Serving, reason)
+			m.leave(s, s.Serving, account, reason)
 		}
 	}
 }
@@ -97,10 +98,17 @@ func (m *Machine) beginStop(code int) {
 			m.answer(w.Caller, Failed, reason)
 		}
 	}
+	if m.Change != nil {
+		m.settleChange(m.Change, Failed)
+	}
 	m.Loading, m.Change, m.NextReload, m.NextScale = nil, nil, nil, nil
 	m.LoadAgain = false
 	m.do(StopListening{})
-	m.allLeave(reason)
+	var account uint64
+	if m.Generation > 0 { // else nobody has ever served
+		account = m.openAccount(causeStop, m.Generation)
+	}
+	m.allLeave(reason, account)
 }
 
 func (m *Machine) killAll() {
@@ -136,6 +144,7 @@ func (m *Machine) finishStop() {
 		m.do(CloseSlot{Slot: n})
 	}
 	m.Slots = nil
+	m.closeAllAccounts()
 	for _, c := range m.Stoppers {
 		m.answer(c, Done, "")
 	}

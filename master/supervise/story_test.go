@@ -82,14 +82,14 @@ type story struct {
 	text    strings.Builder
 
 	disk     Target
-	broken   string             // why the configuration on disk is refused, or "slow"
-	spawns   string             // "": they work
-	sockets  string             // "open", "are slow", or why they fail
-	helping  string             // "slow": nobody says Listening or Watched
-	protocol string             // of whoever says ready from now on
-	queues   []string           // what waits in the slots
-	emptying string             // "empty slowly", "stay full N", or else they empty
-	turns    int64              // of everybody's event loop
+	broken   string   // why the configuration on disk is refused, or "slow"
+	spawns   string   // "": they work
+	sockets  string   // "open", "are slow", or why they fail
+	helping  string   // "slow": nobody says Listening or Watched
+	protocol string   // of whoever says ready from now on
+	queues   []string // what waits in the slots
+	emptying string   // "empty slowly", "stay full N", or else they empty
+	turns    int64    // of everybody's event loop
 	holding  map[WorkerID]int
 	hung     map[WorkerID]int64 // the turn in which its loop stood still
 	manual   bool

@@ -139,6 +139,8 @@ func TestLanguage(t *testing.T) {
 		WorkerSaidReady{ID: id}, WorkerSaidLeaving{ID: id, Reason: "SIGTERM"}, WorkerSaidLeft{ID: id},
 		WorkerMisbehaved{ID: id, Reason: "garbage"}, WorkerExited{ID: id, Clean: true, Reason: "exit code 0"},
 		WorkerExited{ID: id, Reason: "exit code 1", Words: "no such module"},
+		WorkerExited{ID: id, Reason: "killed by SIGKILL", Words: "help", Tally: Tally{Known: true, Cut: 3}},
+		WorkerExited{ID: id, Clean: true, Reason: "exit code 0", Tally: Tally{Known: true, Given: 1, Finished: 2}},
 		HeartbeatsSampled{Beats: []Beat{{ID: id, Value: 5}, {ID: WorkerID{Incarnation: 1}, Value: -6, Rare: true}}}, HeartbeatsSampled{},
 		WorkerSpoke{ID: id}, WorkerSaidHello{ID: id}, WorkerAskedForTime{ID: id, For: 5}, WorkerGaveUp{ID: id, Reason: "WATCHDOG=trigger"},
 		WorkerSaidListening{ID: id}, WorkerSaidWatched{ID: id, Slot: 3}, SocketsMended{Slot: 1},

@@ -25,6 +25,7 @@ type witness struct {
 	forgotten map[uint64]bool
 	help      help
 	heirs     heirs
+	books     books
 }
 
 // told is the last thing that a process was told, in the order in which things
@@ -42,7 +43,7 @@ const (
 func newWitness() *witness {
 	return &witness{
 		living: map[WorkerID]told{}, callers: map[Caller]int{}, nobody: map[Caller]bool{},
-		revisions: map[WorkerID]uint64{}, forgotten: map[uint64]bool{}, help: newHelp(), heirs: newHeirs(),
+		revisions: map[WorkerID]uint64{}, forgotten: map[uint64]bool{}, help: newHelp(), heirs: newHeirs(), books: newBooks(),
 	}
 }
 
@@ -51,7 +52,7 @@ func (w *witness) clone() *witness {
 	c := *w
 	c.living, c.callers, c.nobody = maps.Clone(w.living), maps.Clone(w.callers), maps.Clone(w.nobody)
 	c.revisions, c.forgotten = maps.Clone(w.revisions), maps.Clone(w.forgotten)
-	c.help, c.heirs = w.help.clone(), w.heirs.clone()
+	c.help, c.heirs, c.books = w.help.clone(), w.heirs.clone(), w.books.clone()
 	return &c
 }
 
@@ -62,6 +63,7 @@ func (w *witness) step(m *Machine, now Time, ev Event) ([]Action, error) {
 	if err := m.Check(); err != nil {
 		return actions, err
 	}
+	w.books.hear(ev, w.living) // BEFORE hear: it forgets who lived
 	w.hear(ev)
 	w.help.hear(ev, w.living)
 	w.heirs.hear(ev, w.living)
@@ -72,6 +74,9 @@ func (w *witness) step(m *Machine, now Time, ev Event) ([]Action, error) {
 		}
 		if err == nil {
 			err = w.heirs.see(a, w)
+		}
+		if err == nil {
+			err = w.books.see(a)
 		}
 		if err != nil {
 			return actions, fmt.Errorf("action %d, %T%+v: %w", i, a, a, err)
