@@ -293,7 +293,7 @@ func (m *master) bury(c *child) {
 			m.blame(err)
 		}
 	}
-	m.reports.helped += bounded(c.talk.counters().Helped)
+	m.reports.gone(c.talk.counters())
 	c.close()
 	delete(m.children, c.id)
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/ipc"
 	"prefork/master/process"
 	"prefork/master/supervise"
 )
@@ -27,8 +28,9 @@ type child struct {
 	revision   uint64
 	process    *process.Process
 	talk       talk
-	told       atomic.Bool // it was asked to leave, or leaves by itself
-	waited     int         // for so many samples connections have waited for it
+	told       atomic.Bool                  // it was asked to leave, or leaves by itself
+	before     atomic.Pointer[ipc.Counters] // what it had counted then; nil: it was not asked
+	waited     int                          // for so many samples connections have waited for it
 
 	post     func(supervise.Event) // to the loop; returns at once when that has ended
 	print    func(c *child, stream, line string, dropped int)

@@ -28,6 +28,8 @@ type emptying struct {
 func (m *master) drain(a supervise.Drain) {
 	m.with(a.ID, func(c *child) {
 		c.told.Store(true)
+		counted := c.talk.counters()
+		c.before.Store(&counted)
 		if !m.sockets.exclusive(c.revision, c.id.Slot) {
 			c.talk.drain(a.Deadline)
 			return

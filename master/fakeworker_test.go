@@ -140,6 +140,18 @@ var behaviours = map[string]func(w *worker, args []string) int{
 		close(w.stall)
 		return w.live()
 	},
+	// count GIVEN FINISHED CUT counts so much when it was told to leave, and 1,000 of each
+	// and that it has helped once before, which it prints.
+	"count": func(w *worker, args []string) int {
+		w.begin()
+		w.serve()
+		w.count("1000", "1000", "1000")
+		w.board.AddHelped(1)
+		fmt.Println("counted")
+		<-w.told
+		w.count(args...)
+		return 0
+	},
 	// shut-down ends its listening sockets for everybody once it serves.
 	"shut-down": func(w *worker, _ []string) int {
 		w.begin()
@@ -265,6 +277,12 @@ func (w *worker) listen() {
 			w.told <- m
 		}
 	}
+}
+
+func (w *worker) count(given ...string) {
+	w.board.AddGiven(uint64(mustNumber(given[0])))
+	w.board.AddFinished(uint64(mustNumber(given[1])))
+	w.board.AddCut(uint64(mustNumber(given[2])))
 }
 
 // watch says that it helps, and does not: it prints which sockets it was given.

@@ -3,6 +3,7 @@ package master
 import (
 	"github.com/sirupsen/logrus"
 
+	"prefork/ipc"
 	"prefork/master/control"
 	"prefork/master/listen"
 	"prefork/master/process"
@@ -29,10 +30,13 @@ type stock struct{ helped, dropped uint64 }
 func (m *master) stock() stock {
 	s := stock{helped: m.reports.helped, dropped: m.sockets.dropped()}
 	for _, c := range m.children {
-		s.helped += c.talk.counters().Helped
+		s.helped += bounded(c.talk.counters().Helped)
 	}
 	return s
 }
+
+// gone keeps what a worker has counted that is forgotten now.
+func (r *reports) gone(n ipc.Counters) { r.helped += bounded(n.Helped) }
 
 func (m *master) openAccount(a supervise.OpenAccount) {
 	m.reports.begun[a.Number] = m.stock()
@@ -94,7 +98,8 @@ func (j *journal) change(r *control.ChangeReport) {
 	})
 }
 
-// tally is what the connections of a worker that has ended came to. Nothing is known
+// tally is what the connections of a worker that has ended came to, since it was told
+// to leave. Nothing is known
 // of a foreign program's, nor of one that has overwritten its scoreboard.
 func (c *child) tally(status process.Status) supervise.Tally {
 	o := oursOf(c.talk)
@@ -105,9 +110,16 @@ func (c *child) tally(status process.Status) supervise.Tally {
 	if err != nil {
 		return supervise.Tally{}
 	}
-	t := supervise.Tally{Known: true}
+	var begin ipc.Counters
+	if before := c.before.Load(); before != nil {
+		begin = *before
+	}
+	t := supervise.Tally{
+		Known: true, Given: bounded(grown(begin.Given, end.Given)),
+		Finished: bounded(grown(begin.Finished, end.Finished)), Cut: bounded(grown(begin.Cut, end.Cut)),
+	}
 	if status != (process.Status{}) || !c.told.Load() { // what was open ended with it
-		t.Cut = bounded(end.Connections)
+		t.Cut += bounded(end.Connections)
 	}
 	return t
 }

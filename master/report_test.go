@@ -14,6 +14,7 @@ import (
 	"prefork/internal/testproc"
 	"prefork/master/control"
 	"prefork/master/listen"
+	"prefork/master/supervise"
 )
 
 // newReportRig is a master with real workers.
@@ -150,6 +151,61 @@ func TestReloadWaitsForItsReport(t *testing.T) {
 			}
 			r.log.await(t, test.says, noSlot)
 		})
+	}
+}
+
+// TestReportCountsWhatWorkersCount since they were told to leave, and what they had
+// counted before is nobody's. A worker that lies makes no number overflow.
+func TestReportCountsWhatWorkersCount(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		first, second string
+		want          string
+	}{
+		{"count 3 0 0", "count 60 4 0", "63 connections handed over, 4 finished, 0 cut, 0 dropped"},
+		{"count 3 1 2", "count 0 0 1", "3 connections handed over, 1 finished, 3 cut, 0 dropped"},
+		{"count 9223372036854775807 0 0", "count 9223372036854775807 0 0", "8589934592 connections handed over, 0 cut, 0 dropped"},
+	} {
+		t.Run(test.first, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2)
+			r.behaveOnce(t, 0, test.first)
+			r.behaveOnce(t, 1, test.second)
+			r.serving(t)
+			for slot := range 2 {
+				r.log.awaitThat(t, "counted", true, func(e entry) bool { return e.text("msg") == "counted" && e.number("slot") == slot })
+			}
+			a := r.do(t, control.Command{Verb: control.Reload})
+			if c := a.Change; c == nil || !c.Final || c.Counts() != test.want {
+				t.Errorf("the answer is %+v with %+v, want %q", a, a.Change, test.want)
+			}
+		})
+	}
+}
+
+// TestHelpedCountsWhileItLasts: what was helped before is not a report's, and what
+// workers have helped that have gone meanwhile is.
+func TestHelpedCountsWhileItLasts(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, 1, listeningApp(t, "127.0.0.1:0"))
+	stays, goes := &counting{}, &counting{}
+	id := supervise.WorkerID{Incarnation: 7}
+	s.children[supervise.WorkerID{}], s.children[id] = &child{talk: stays}, &child{talk: goes}
+	stays.done.Helped, goes.done.Helped = 100, 100
+	s.perform(supervise.OpenAccount{Number: 1})
+	stays.done.Helped, goes.done.Helped = 102, 103
+	s.reports.gone(goes.done)
+	delete(s.children, id)
+	s.perform(supervise.OpenAccount{Number: 2})
+	stays.done.Helped++
+	s.perform(supervise.CloseAccount{Account: supervise.Account{Number: 1, Cause: "reload", Final: true}})
+	if got := s.reports.last; got.Helped != 6 || s.reports.lastReload != got {
+		t.Errorf("the first says %+v, want 6 helped", got)
+	}
+	stays.done.Helped = 0 // it lies
+	s.perform(supervise.CloseAccount{Account: supervise.Account{Number: 2, Cause: "scale", Final: true}})
+	if got := s.reports.last; got.Helped != 0 || s.reports.lastReload == got || len(s.reports.begun) > 0 {
+		t.Errorf("the second says %+v, and %d are open", got, len(s.reports.begun))
 	}
 }
 
