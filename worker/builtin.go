@@ -29,19 +29,20 @@ const (
 func BuiltIn(w *Worker) error { return w.serve(newBuiltIn) }
 
 // newBuiltIn makes the engine that the settings name, with the app that they name.
-func newBuiltIn(c engineConfig) (engine, error) {
+func newBuiltIn(c engineConfig) (offered, error) {
 	name, err := chooseEngine(c.settings)
 	switch {
 	case err != nil:
-		return nil, err
+		return offered{}, err
 	case c.settings.App == appStatic:
 		return newSite(c, name)
 	case c.settings.App == appEcho:
-		return c.newLoop(protocol{newHandler: func() reactor.Handler { return proto.Echo{} }})
+		loop, err := c.newLoop(protocol{newHandler: func() reactor.Handler { return proto.Echo{} }})
+		return offered{engine: loop, protocol: protocolOf(proto.Echo{})}, err
 	case name == onGoroutines:
-		return c.newGoroutines(answersHandler{answer: c.answers()})
+		return stays(c.newGoroutines(answersHandler{answer: c.answers()}))
 	}
-	return c.newHTTPLoop(proto.HTTPConfig{App: c.answers().App()}, nil)
+	return c.offer(c.newHTTPLoop(proto.HTTPConfig{App: c.answers().App()}, nil))
 }
 
 // enginesOf are the engines that can run an app, its default first. Echo is no HTTP,
@@ -78,21 +79,22 @@ func chooseEngine(s ipc.Settings) (string, error) {
 }
 
 // newSite makes an engine that serves the folder of the settings.
-func newSite(c engineConfig, name string) (engine, error) {
+func newSite(c engineConfig, name string) (offered, error) {
 	site, err := static.Open(c.settings.Root)
 	if err != nil {
-		return nil, err
+		return offered{}, err
 	}
-	var e engine
+	var o offered
 	if name == onGoroutines {
-		e, err = c.newGoroutines(site)
+		o, err = stays(c.newGoroutines(site))
 	} else {
-		e, err = c.newHTTPLoop(proto.HTTPConfig{}, site) // reading a file can block
+		o, err = c.offer(c.newHTTPLoop(proto.HTTPConfig{}, site)) // reading a file can block
 	}
 	if err != nil {
-		return nil, errors.Join(err, site.Close())
+		return offered{}, errors.Join(err, site.Close())
 	}
-	return siteEngine{engine: e, site: site}, nil
+	o.engine = siteEngine{engine: o.engine, site: site}
+	return o, nil
 }
 
 // siteEngine closes the folder that it serves when it ends.

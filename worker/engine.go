@@ -21,6 +21,11 @@ type engine interface {
 	// for it; without any it lets go. They stay the caller's, and left is called
 	// when the engine has done with them. Only from a task.
 	Help(sibling int, fds []int, left func()) error
+	// Give hands connections over to another worker through one end of a pair, which
+	// is the engine's from here on, also when there is an error. count 0: all, while it
+	// drains. Take takes those that come through the other end. Only from a task.
+	Give(fd, count int) error
+	Take(fd int) error
 	// Drain makes the engine end: no connection more, and left (if there is one)
 	// when those that waited have been accepted; at deadline (CLOCK_MONOTONIC, ns;
 	// 0: none) whatever is still open is closed.
@@ -31,6 +36,12 @@ var (
 	_ engine = (*reactor.Loop)(nil)
 	_ engine = (*goroutines.Engine)(nil)
 )
+
+// offered is an engine, and what its connections speak: see ipc.Ready.
+type offered struct {
+	engine
+	protocol string
+}
 
 // engineConfig is what an engine needs from its worker.
 type engineConfig struct {
@@ -46,6 +57,10 @@ type engineConfig struct {
 func (c engineConfig) accepted(n int)    { c.board.AddAccepted(uint64(n)) }
 func (c engineConfig) helped(n int)      { c.board.AddHelped(uint64(n)) }
 func (c engineConfig) connections(n int) { c.board.SetConnections(uint64(n)) }
+func (c engineConfig) given(n int)       { c.board.AddGiven(uint64(n)) }
+func (c engineConfig) taken(n int)       { c.board.AddTaken(uint64(n)) }
+func (c engineConfig) finished(n int)    { c.board.AddFinished(uint64(n)) }
+func (c engineConfig) cut(n int)         { c.board.AddCut(uint64(n)) }
 func (c engineConfig) answered()         { c.board.AddRequests(1) }
 
 // identity is empty unless the answers shall tell who gave them.

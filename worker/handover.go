@@ -2,20 +2,46 @@ package worker
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"reflect"
+	"runtime/debug"
 
 	"prefork/ipc"
+	"prefork/worker/reactor"
 )
 
-// portable is an engine whose connections can go on in another worker.
-type portable interface {
-	// Give hands connections over through one end of a pair, which is the engine's
-	// from here on, also when there is an error. count 0: all, while it drains. Only
-	// from a task.
-	Give(fd, count int) error
-	// Take takes those that come through the other end. Only from a task.
-	Take(fd int) error
+// protocolHTTP is what connections speak that are between two requests of HTTP/1.1
+// without TLS, on whatever engine: nothing has to be known about one that was given.
+const protocolHTTP = "http/1"
+
+// offer offers an engine that serves HTTP. One with TLS has keys for each connection
+// that nobody else could go on with.
+func (c engineConfig) offer(e engine, err error) (offered, error) {
+	o := offered{engine: e}
+	if c.settings.TLS == nil {
+		o.protocol = protocolHTTP
+	}
+	return o, err
+}
+
+// stays offers an engine whose connections cannot be handed over.
+func stays(e engine, err error) (offered, error) { return offered{engine: e}, err }
+
+// protocolOf names what a program's own handlers speak: by the program and the type of
+// the handlers, since what they pack is theirs to read. It is empty when they cannot go
+// on in another process.
+func protocolOf(h reactor.Handler) string {
+	if _, ok := h.(reactor.Portable); !ok {
+		return ""
+	}
+	name := "go:"
+	if program, ok := debug.ReadBuildInfo(); ok {
+		name += program.Path + ":"
+	}
+	if name += reflect.TypeOf(h).String(); len(name) > ipc.ProtocolMax {
+		return ""
+	}
+	return name
 }
 
 // handOver has the engine give or take connections through the socket that came with
@@ -29,18 +55,13 @@ func (l *life) handOver(m ipc.Message, files []*os.File) {
 }
 
 func (l *life) begin(m ipc.Message, files []*os.File) error {
-	e, ok := l.engine.(portable)
-	if !ok {
-		received{files: files}.closeFiles()
-		return fmt.Errorf("the master sent %T to an engine that hands nothing over", m)
-	}
 	fd, err := takeDescriptor(files[0]) // ipc promises that it is there
 	if err != nil {
 		return err
 	}
-	task := func() error { return e.Take(fd) }
+	task := func() error { return l.engine.Take(fd) }
 	if give, ok := m.(ipc.Give); ok {
-		task = func() error { return e.Give(fd, int(give.Count)) }
+		task = func() error { return l.engine.Give(fd, int(give.Count)) }
 	}
 	err = l.engine.Post(func() {
 		if err := task(); err != nil && !errors.Is(err, os.ErrClosed) { // closed: it drains, and takes nothing any more

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"testing"
@@ -43,65 +42,85 @@ func (c *child) sendEnd(t testing.TB, m ipc.Message, theirs *os.File) {
 	}
 }
 
-// mustEndPair waits until nobody has the other end any more.
-func mustEndPair(t testing.TB, mine *os.File) {
-	t.Helper()
-	within(t, "the end of the pair", func() {
-		if n, err := mine.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-			t.Errorf("the pair says %d bytes, %v, want its end", n, err)
-		}
-	})
+// TestWhatConnectionsSpeak: it is what can be told from outside of whether they can go
+// on in another worker.
+func TestWhatConnectionsSpeak(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		program string // "": the built-in one
+		hello   ipc.Settings
+		want    string
+	}{
+		{hello: ipc.Settings{App: appHello}, want: "http/1"},
+		{hello: ipc.Settings{App: appStatic, Root: "."}, want: "http/1"},
+		{hello: ipc.Settings{App: appEcho}, want: "go:prefork/worker.test:proto.Echo"},
+		{hello: ipc.Settings{App: appHello, Engine: onGoroutines}},
+		{hello: ipc.Settings{App: appStatic, Engine: onGoroutines, Root: "."}},
+		{program: "fasthttp", want: "http/1"},
+		{program: "http"},
+		{program: "lines"},
+		{program: "portable lines", want: "go:prefork/worker.test:*worker.travelling"},
+	} {
+		t.Run(test.program+test.hello.App+test.hello.Engine, func(t *testing.T) {
+			t.Parallel()
+			listener, _ := mustListen(t)
+			var env []string
+			if test.program != "" {
+				env = append(env, envProgram+"="+test.program)
+			}
+			c := start(t, listener, env...).standby(t, test.hello)
+			if c.protocol != test.want {
+				t.Errorf("it speaks %q, want %q", c.protocol, test.want)
+			}
+			c.mustDrain(t, "")
+		})
+	}
 }
 
-// TestHandOver: a client stays on its connection while the worker behind it changes.
-func TestHandOver(t *testing.T) {
-	t.Parallel()
-	hello := helloSettings
-	hello.Engine = onReactor
-	listener, address := mustListen(t)
-	giver := start(t, listener).serving(t, hello)
-	other, _ := mustListen(t)
-	heir := start(t, other).serving(t, hello)
-	kept, half := mustDial(t, address), mustDial(t, address)
-	const request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-	kept.write(t, request)
-	kept.readAnswer(t)
-	half.write(t, request[:20])
+// handOver has one worker give to another one, and then drain.
+func handOver(t testing.TB, from, to *child) {
+	t.Helper()
+	giving, taking := mustPairUp(t)
+	to.sendEnd(t, ipc.Take{}, taking)
+	from.sendEnd(t, ipc.Give{}, giving)
+	from.send(t, ipc.Drain{Deadline: ipc.Monotonic() + int64(patience)})
+}
 
-	mine, theirs := mustPairUp(t)
-	heir.sendEnd(t, ipc.Take{}, mine)
-	giver.sendEnd(t, ipc.Give{}, theirs)
-	giver.mustDrain(t, "")
-	half.write(t, request[20:])
-	kept.write(t, request)
-	for _, c := range []*client{kept, half} {
-		head, body := c.readAnswer(t)
-		if want := fmt.Sprintf("pid %d\n", heir.cmd.Process.Pid); !strings.HasSuffix(body, want) {
-			t.Errorf("answer %q, want one of the heir, %s", body, want)
-		}
+// TestIdleConnectionsGoOnInAnotherWorker, and so do those with the beginning of a request.
+func TestIdleConnectionsGoOnInAnotherWorker(t *testing.T) {
+	t.Parallel()
+	listener, address := mustListen(t)
+	from := start(t, listener).serving(t, helloSettings)
+	half := holdRequest(t, from, address)
+	idle := mustDial(t, address)
+	idle.mustHello(t)
+	other, _ := mustListen(t)
+	to := start(t, other).serving(t, helloSettings)
+
+	handOver(t, from, to)
+	from.mustHear(t, ipc.Left{})
+	from.mustSay(t)
+	from.mustExit(t, 0, "")
+	half.write(t, "st\r\n\r\n")
+	idle.write(t, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+	for _, client := range []*client{half, idle} {
+		head, body := client.readAnswer(t)
 		if head.Close {
 			t.Errorf("the answer ends the connection: %v", head)
 		}
+		if !strings.HasSuffix(body, fmt.Sprintf("pid %d\n", to.cmd.Process.Pid)) {
+			t.Errorf("the answer is %q, want that of the heir, pid %d", body, to.cmd.Process.Pid)
+		}
+		client.mustHello(t)
 	}
-	heir.mustDrain(t, "")
-}
 
-// TestEngineThatHandsNothingOver: it lets go of the pair, and serves on.
-func TestEngineThatHandsNothingOver(t *testing.T) {
-	t.Parallel()
-	hello := helloSettings
-	hello.Engine = onGoroutines
-	listener, address := mustListen(t)
-	c := start(t, listener).serving(t, hello)
-	for _, m := range []ipc.Message{ipc.Give{}, ipc.Give{Count: 3}, ipc.Take{}} {
-		mine, theirs := mustPairUp(t)
-		c.sendEnd(t, m, theirs)
-		mustEndPair(t, mine)
+	got := from.counters(t)
+	if got.Given != 2 || got.Taken != 0 || got.Finished != 0 || got.Cut != 0 || got.Connections != 0 {
+		t.Errorf("who gave counts %+v, want two given and nothing else", got)
 	}
-	mustServe(t, address)
-	c.send(t, ipc.Drain{})
-	c.mustSay(t, ipc.Left{})
-	if said := c.said(t); strings.Count(said, "hands nothing over") != 3 {
-		t.Errorf("stderr says %q, want three lines about an engine that hands nothing over", said)
+	eventually(t, "the heir has counted", func() bool { return to.counters(t).Requests == 4 })
+	if got := to.counters(t); got.Taken != 2 || got.Given != 0 || got.Accepted != 0 || got.Connections != 2 {
+		t.Errorf("who took counts %+v, want two taken, and none accepted", got)
 	}
+	to.mustDrain(t, "")
 }

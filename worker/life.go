@@ -37,7 +37,7 @@ type life struct {
 	receivedC chan received // nil once the master is lost
 	signalC   <-chan os.Signal
 	orphanC   <-chan time.Time // fires when an orphan has served long enough; nil: no orphan
-	engineC   chan engine      // an engine is about to run
+	engineC   chan offered     // an engine is about to run
 	returnedC chan error       // serve has returned; it has room for that one result
 	failedC   chan error       // the engine could not listen; it has room for that one error
 	deafC     chan struct{}    // the engine has lost a listening socket; it has room for one such news
@@ -62,7 +62,7 @@ func newLife(in inheritance, signalC <-chan os.Signal, serve func(*Worker) error
 		listeners:   in.listeners,
 		receivedC:   make(chan received),
 		signalC:     signalC,
-		engineC:     make(chan engine),
+		engineC:     make(chan offered),
 		returnedC:   make(chan error, 1),
 		failedC:     make(chan error, 1),
 		deafC:       make(chan struct{}, 1),

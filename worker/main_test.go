@@ -72,6 +72,8 @@ type child struct {
 	fd     int // the same end: for what ipc would not send
 	board  *ipc.Scoreboard
 	bell   *ipc.Bell
+
+	protocol string // what its connections speak, as it says
 }
 
 // start starts a worker on a listening socket, as the master does, and says
@@ -125,9 +127,12 @@ func (c *child) standby(t testing.TB, settings ipc.Settings) *child {
 		t.Fatalf("first message is %#v, want Hello from %d", hello, c.cmd.Process.Pid)
 	}
 	c.welcome(t, mustMarshal(t, settings))
-	if m := c.receive(t); m != (ipc.Ready{}) {
+	m := c.receive(t)
+	ready, ok := m.(ipc.Ready)
+	if !ok {
 		t.Fatalf("after Welcome comes %#v, want Ready", m)
 	}
+	c.protocol = ready.Protocol
 	return c
 }
 

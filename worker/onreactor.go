@@ -35,6 +35,10 @@ func (c engineConfig) newLoop(p protocol) (*reactor.Loop, error) {
 		Helped:        c.helped,
 		Requeued:      c.requeued,
 		Connections:   c.connections,
+		Given:         c.given,
+		Taken:         c.taken,
+		Finished:      c.finished,
+		Cut:           c.cut,
 		Report:        c.report,
 	})
 	if err != nil {
@@ -60,6 +64,17 @@ func (c engineConfig) newHTTPLoop(app proto.HTTPConfig, handler http.Handler) (*
 	shared := proto.NewHTTP(app)
 	loop, err := c.newLoop(protocol{newHandler: shared.NewHandler, maxInput: shared.MaxInput(), clientFirst: true})
 	return loop, err
+}
+
+// newHandlers makes an event loop of a program's own handlers.
+func (c engineConfig) newHandlers(newHandler func(*reactor.Loop) reactor.Handler) (offered, error) {
+	var loop *reactor.Loop
+	mine := func() reactor.Handler { return newHandler(loop) }
+	loop, err := c.newLoop(protocol{newHandler: c.counting(mine)})
+	if err != nil {
+		return offered{}, err
+	}
+	return offered{engine: loop, protocol: protocolOf(mine())}, nil
 }
 
 // counting has the messages of a program's own protocol counted.

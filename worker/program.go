@@ -38,7 +38,7 @@ func (l *life) becomePreparing(w ipc.Welcome, board, bell *os.File) error {
 
 // carry runs the program's engine on the goroutine of its serve, as long as this
 // life lasts. It is called once.
-func (l *life) carry(e engine) error {
+func (l *life) carry(e offered) error {
 	select {
 	case l.engineC <- e:
 	case <-l.endC:
@@ -50,9 +50,9 @@ func (l *life) carry(e engine) error {
 
 // becomeStandby tells the master that the worker could serve: its engine turns, as
 // yet without any listening socket.
-func (l *life) becomeStandby(e engine) error {
-	l.engine, l.state = e, standby
-	return l.conn.Send(ipc.Ready{})
+func (l *life) becomeStandby(o offered) error {
+	l.engine, l.state = o.engine, standby
+	return l.conn.Send(ipc.Ready{Protocol: o.protocol})
 }
 
 // becomeGone comes when the program's serve has returned: there is nothing more to

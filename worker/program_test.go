@@ -25,6 +25,9 @@ var programs = map[string]func(*Worker) error{
 	"lines": func(w *Worker) error {
 		return w.Serve(func(*reactor.Loop) reactor.Handler { return upperCase{} })
 	},
+	"portable lines": func(w *Worker) error {
+		return w.Serve(func(*reactor.Loop) reactor.Handler { return &travelling{} })
+	},
 	"refuses":  func(*Worker) error { return errors.New("open the shop's books: no such file") },
 	"forgets":  func(*Worker) error { return nil },
 	"prepares": func(*Worker) error { select {} },

@@ -43,7 +43,7 @@ func (w *Worker) ServeHTTP(handler http.Handler) error {
 	if handler == nil {
 		return errors.New("ServeHTTP got no handler: give it one, such as http.DefaultServeMux")
 	}
-	return w.serve(func(c engineConfig) (engine, error) { return c.newGoroutines(handler) })
+	return w.serve(func(c engineConfig) (offered, error) { return stays(c.newGoroutines(handler)) })
 }
 
 // ServeFastHTTP serves handler on an event loop, as packages proto and reactor
@@ -63,8 +63,8 @@ func (w *Worker) ServeFastHTTPAt(place func(*fasthttp.RequestCtx) proto.Place, h
 	if handler == nil {
 		return errors.New("ServeFastHTTP got no handler: give it one")
 	}
-	return w.serve(func(c engineConfig) (engine, error) {
-		return c.newHTTPLoop(proto.HTTPConfig{App: handler, Place: place}, nil)
+	return w.serve(func(c engineConfig) (offered, error) {
+		return c.offer(c.newHTTPLoop(proto.HTTPConfig{App: handler, Place: place}, nil))
 	})
 }
 
@@ -75,19 +75,19 @@ func (w *Worker) ServeFastHTTPAt(place func(*fasthttp.RequestCtx) proto.Place, h
 // phases say, and a message has at most reactor.MaxInputDefault bytes. Each
 // message that a handler consumes counts as a request. The result is that of
 // ServeHTTP.
+//
+// Handlers that are reactor.Portable let their connections go on in another worker of
+// the same program when this one drains. newHandler is called once before there is any
+// connection, to see whether they are.
 func (w *Worker) Serve(newHandler func(*reactor.Loop) reactor.Handler) error {
 	if newHandler == nil {
 		return errors.New("Serve got no function that makes handlers: give it one")
 	}
-	return w.serve(func(c engineConfig) (engine, error) {
-		var loop *reactor.Loop
-		loop, err := c.newLoop(protocol{newHandler: c.counting(func() reactor.Handler { return newHandler(loop) })})
-		return loop, err
-	})
+	return w.serve(func(c engineConfig) (offered, error) { return c.newHandlers(newHandler) })
 }
 
 // serve makes an engine and runs it for the rest of this life.
-func (w *Worker) serve(newEngine func(engineConfig) (engine, error)) error {
+func (w *Worker) serve(newEngine func(engineConfig) (offered, error)) error {
 	if w.begun.Swap(true) {
 		return errors.New("a worker serves once in its life: call ServeHTTP, ServeFastHTTP or Serve once")
 	}

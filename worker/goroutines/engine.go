@@ -122,6 +122,12 @@ func (e *Engine) Help(sibling int, fds []int, left func()) error {
 	return e.loop.Help(sibling, fds, left)
 }
 
+// Give and Take hand connections over, as reactor.Loop's do. Call them by Post.
+func (e *Engine) Give(fd, count int) error { return e.loop.Give(fd, count) }
+
+// Take: see Give.
+func (e *Engine) Take(fd int) error { return e.loop.Take(fd) }
+
 // Post has the accept loop run task once, as reactor.Loop.Post does.
 func (e *Engine) Post(task func()) error { return e.loop.Post(task) }
 
