@@ -24,11 +24,19 @@ type reports struct {
 }
 
 // stock is what only grows, of the service as a whole.
-type stock struct{ helped, dropped uint64 }
+type stock struct {
+	helped  uint64
+	dropped uint64 // at our own sockets; more than handshakes, see listen.Drops
+	host    uint64 // handshakes, at everybody's
+}
 
 // stock counts what there is now.
 func (m *master) stock() stock {
 	s := stock{helped: m.reports.helped, dropped: m.sockets.dropped()}
+	var err error
+	if s.host, err = listen.HostDrops(); err != nil {
+		s.host = s.dropped // better a false alarm than none
+	}
 	for _, c := range m.children {
 		s.helped += bounded(c.talk.counters().Helped)
 	}
@@ -66,7 +74,8 @@ func (m *master) report(a supervise.Account) *control.ChangeReport {
 		Cause: a.Cause, Result: string(a.Result), Generation: a.Generation, Seconds: a.Took.Seconds(), Final: a.Final,
 		Workers: a.Gone, Draining: a.Draining, Unknown: a.Silent,
 		HandedOver: a.Given, Finished: a.Finished, Cut: a.Cut, LeftBehind: a.LeftBehind,
-		Helped: grown(begun.helped, now.helped), Dropped: grown(begun.dropped, now.dropped),
+		Helped:  grown(begun.helped, now.helped),
+		Dropped: min(grown(begun.dropped, now.dropped), grown(begun.host, now.host)),
 	}
 	r.Text = r.Cause + ": " + r.Verdict() + ": " + r.Counts()
 	return r
@@ -142,8 +151,8 @@ type drops struct {
 // see looks at one socket. One that was not seen before has dropped what it has for
 // somebody else: systemd's may be old. What cannot be read counts nothing.
 func (d *drops) see(fd int) {
-	n, ok, err := listen.Drops(fd)
-	if err != nil || !ok {
+	n, err := listen.Drops(fd)
+	if err != nil {
 		return
 	}
 	if before, known := d.seen[fd]; known {
