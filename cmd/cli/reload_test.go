@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,4 +127,49 @@ func TestScaleUpAndDown(t *testing.T) {
 	for _, beyond := range []string{"+99999", "-99999", "99999999999999999999"} {
 		oneLine(t, m.Run(t, "scale", beyond), 2, beyond, "1024")
 	}
+}
+
+// TestReloadTellsWhatItCost: kept connections change their worker, and the line says how
+// many; what a killed worker has is cut.
+func TestReloadTellsWhatItCost(t *testing.T) {
+	const kept = 30
+	m, st := ready(t, "--workers", "2")
+	conns := make([]net.Conn, kept)
+	for i := range conns {
+		conns[i] = connect(t, addr(st))
+		if got := askAgain(t, conns[i]); !strings.Contains(got, "generation 1 ") {
+			t.Fatalf("got %q", got)
+		}
+	}
+	r := m.Run(t, "reload")
+	if want := fmt.Sprintf(": %d connections handed over, 0 cut, 0 dropped (generation 2, 2 workers)\n", kept); r.Code != 0 || !strings.HasSuffix(r.Stdout, want) {
+		t.Errorf("reload: %v, want %q", r, want)
+	}
+	for _, c := range conns {
+		if got := askAgain(t, c); !strings.Contains(got, "generation 2 ") {
+			t.Errorf("after the reload: %q", got)
+		}
+	}
+	st = m.Status(t)
+	if c := st.LastChange; c == nil || c.Cause != "reload" || c.HandedOver != kept || c.Cut != 0 {
+		t.Errorf("the status says %+v", c)
+	}
+	victim := st.Workers[0]
+	kill(t, victim.PID, syscall.SIGKILL)
+	after := m.AwaitStatus(t, "the crash to be reported", func(s testproc.Status) bool { return s.LastChange.Cause == "crash" })
+	if c := after.LastChange; c.Cut != victim.Connections || c.HandedOver != 0 {
+		t.Errorf("the worker had %d connections, and the status says %+v", victim.Connections, c)
+	}
+}
+
+// askAgain sends a request on a connection that stays, and returns the answer.
+func askAgain(t *testing.T, c net.Conn) string {
+	t.Helper()
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	b := make([]byte, 4096)
+	n, err := c.Read(b)
+	if err != nil {
+		t.Errorf("a kept connection: %v", err)
+	}
+	return string(b[:n])
 }
