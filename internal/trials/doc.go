@@ -2,6 +2,7 @@
 // and what its clients lose by that is counted. There is no code to import.
 //
 //	shrink_test.go   fewer workers and more again, also where they are dead
+//	handover_test.go connections that clients keep, through reloads and fewer workers
 //	silent_test.go   fewer workers while clients have not spoken yet
 //	kill_test.go     a worker is killed, and the next one, and the next one
 //	hang_test.go     a worker stands still: stopped, in an endless loop, asleep
