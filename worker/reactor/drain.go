@@ -52,7 +52,7 @@ func (l *Loop) Drain(deadline int64, left func()) {
 // their clients that an answer is the last one. It does not as long as the connections
 // can go on with another worker, or another one may come for them. On the loop only.
 func (l *Loop) Draining() bool {
-	return l.drain.begun && !l.heirsTake() && !l.expectsHeirs()
+	return l.drain.begun && !l.HeirsTake() && !l.expectsHeirs()
 }
 
 func (l *Loop) beginDrain(deadline int64, left func()) {

@@ -58,7 +58,7 @@ func (l *Loop) giveOffered() {
 	if len(l.heirs) > 1 { // or the first would get all that comes one by one
 		l.heirs = append(l.heirs[1:], l.heirs[0])
 	}
-	if l.heirsTake() {
+	if l.HeirsTake() {
 		l.gifts = append(l.gifts, gifts...)
 		return
 	}
@@ -69,8 +69,9 @@ func (l *Loop) giveOffered() {
 	}
 }
 
-// heirsTake says that what is offered now finds an heir, if not at once.
-func (l *Loop) heirsTake() bool {
+// HeirsTake says that what is offered now finds an heir, if not at once. On the loop
+// only.
+func (l *Loop) HeirsTake() bool {
 	return slices.ContainsFunc(l.heirs, (*heir).takes)
 }
 

@@ -83,7 +83,7 @@ func (c *conn) stay() {
 // offer has the connection given as soon as an heir has room. It goes on here until
 // then.
 func (c *conn) offer() {
-	if !c.offered && c.portable() && c.loop.heirsTake() {
+	if !c.offered && c.portable() && c.loop.HeirsTake() {
 		c.offered = true
 		c.loop.gifts = append(c.loop.gifts, c.token)
 	}
