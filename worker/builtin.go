@@ -40,7 +40,7 @@ func newBuiltIn(c engineConfig) (offered, error) {
 		loop, err := c.newLoop(protocol{newHandler: func() reactor.Handler { return proto.Echo{} }})
 		return offered{engine: loop, protocol: protocolOf(proto.Echo{})}, err
 	case name == onGoroutines:
-		return stays(c.newGoroutines(answersHandler{answer: c.answers()}))
+		return c.offer(c.newGoroutines(answersHandler{answer: c.answers()}))
 	}
 	return c.offer(c.newHTTPLoop(proto.HTTPConfig{App: c.answers().App()}, nil))
 }
@@ -86,7 +86,7 @@ func newSite(c engineConfig, name string) (offered, error) {
 	}
 	var o offered
 	if name == onGoroutines {
-		o, err = stays(c.newGoroutines(site))
+		o, err = c.offer(c.newGoroutines(site))
 	} else {
 		o, err = c.offer(c.newHTTPLoop(proto.HTTPConfig{}, site)) // reading a file can block
 	}

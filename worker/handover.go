@@ -24,9 +24,6 @@ func (c engineConfig) offer(e engine, err error) (offered, error) {
 	return o, err
 }
 
-// stays offers an engine whose connections cannot be handed over.
-func stays(e engine, err error) (offered, error) { return offered{engine: e}, err }
-
 // protocolOf names what a program's own handlers speak: by the program and the type of
 // the handlers, since what they pack is theirs to read. It is empty when they cannot go
 // on in another process.

@@ -54,10 +54,10 @@ func TestWhatConnectionsSpeak(t *testing.T) {
 		{hello: ipc.Settings{App: appHello}, want: "http/1"},
 		{hello: ipc.Settings{App: appStatic, Root: "."}, want: "http/1"},
 		{hello: ipc.Settings{App: appEcho}, want: "go:prefork/worker.test:proto.Echo"},
-		{hello: ipc.Settings{App: appHello, Engine: onGoroutines}},
-		{hello: ipc.Settings{App: appStatic, Engine: onGoroutines, Root: "."}},
+		{hello: ipc.Settings{App: appHello, Engine: onGoroutines}, want: "http/1"},
+		{hello: ipc.Settings{App: appStatic, Engine: onGoroutines, Root: "."}, want: "http/1"},
 		{program: "fasthttp", want: "http/1"},
-		{program: "http"},
+		{program: "http", want: "http/1"},
 		{program: "lines"},
 		{program: "portable lines", want: "go:prefork/worker.test:*worker.travelling"},
 	} {
@@ -123,4 +123,40 @@ func TestIdleConnectionsGoOnInAnotherWorker(t *testing.T) {
 		t.Errorf("who took counts %+v, want two taken, and none accepted", got)
 	}
 	to.mustDrain(t, "")
+}
+
+// TestIdleConnectionsGoOnOnAnotherEngine: between two requests nothing has to be known
+// about a connection.
+func TestIdleConnectionsGoOnOnAnotherEngine(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ from, to string }{
+		{onGoroutines, onGoroutines}, {onGoroutines, onReactor}, {onReactor, onGoroutines},
+	} {
+		t.Run(test.from+" to "+test.to, func(t *testing.T) {
+			t.Parallel()
+			listener, address := mustListen(t)
+			other, _ := mustListen(t)
+			from := start(t, listener).serving(t, ipc.Settings{App: appHello, Engine: test.from})
+			to := start(t, other).serving(t, ipc.Settings{App: appHello, Engine: test.to})
+			idle := mustDial(t, address)
+			idle.mustHello(t)
+
+			handOver(t, from, to)
+			from.mustHear(t, ipc.Left{})
+			from.mustSay(t)
+			from.mustExit(t, 0, "")
+			idle.write(t, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+			head, body := idle.readAnswer(t)
+			if head.Close || !strings.HasSuffix(body, fmt.Sprintf("pid %d\n", to.cmd.Process.Pid)) {
+				t.Errorf("the answer is %q with head %v, want that of the heir, pid %d", body, head, to.cmd.Process.Pid)
+			}
+			if got := from.counters(t); got.Given != 1 || got.Finished != 0 || got.Cut != 0 || got.Connections != 0 {
+				t.Errorf("who gave counts %+v, want one given and nothing else", got)
+			}
+			if got := to.counters(t); got.Taken != 1 || got.Accepted != 0 || got.Connections != 1 {
+				t.Errorf("who took counts %+v, want one taken, and none accepted", got)
+			}
+			to.mustDrain(t, "")
+		})
+	}
 }

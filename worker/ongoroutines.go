@@ -31,6 +31,10 @@ func (c engineConfig) newGoroutines(handler http.Handler) (*goroutines.Engine, e
 		Helped:        c.helped,
 		Requeued:      c.requeued,
 		Connections:   c.connections,
+		Given:         c.given,
+		Taken:         c.taken,
+		Finished:      c.finished,
+		Cut:           c.cut,
 		Answered:      c.answered,
 		Report:        c.report,
 	})

@@ -43,7 +43,7 @@ func (w *Worker) ServeHTTP(handler http.Handler) error {
 	if handler == nil {
 		return errors.New("ServeHTTP got no handler: give it one, such as http.DefaultServeMux")
 	}
-	return w.serve(func(c engineConfig) (offered, error) { return stays(c.newGoroutines(handler)) })
+	return w.serve(func(c engineConfig) (offered, error) { return c.offer(c.newGoroutines(handler)) })
 }
 
 // ServeFastHTTP serves handler on an event loop, as packages proto and reactor

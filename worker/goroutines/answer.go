@@ -32,7 +32,7 @@ func (a *answer) begin(status int) {
 	if a.engine.config.Identity != "" {
 		a.Header().Set(identityHeader, a.engine.config.Identity)
 	}
-	if a.engine.draining.Load() {
+	if a.engine.parting.Load() {
 		a.Header().Set("Connection", "close")
 	}
 }

@@ -72,11 +72,21 @@ type Config struct {
 	// Connections is called on the accept loop with the number of open
 	// connections when it has changed, up to half a second later.
 	Connections func(n int)
+	// Given and Taken are called on the accept loop with the number of connections that
+	// heirs have just taken, and that we have of another worker's.
+	Given, Taken func(n int)
+	// Finished is called from any goroutine with the number of connections that have
+	// ended in order while the engine drains: no request was under way.
+	Finished func(n int)
+	// Cut is called from any goroutine with the number of connections that we have ended
+	// with a request under way, or while they were hijacked: at the deadline of a drain,
+	// or because a handler has panicked.
+	Cut func(n int)
 	// Answered is called once for each request answered, from any goroutine.
 	Answered func()
 	// Report gets what an operator should see in one line, from any goroutine:
 	// *reactor.PanicError, *reactor.AcceptError, and what net/http complains
-	// about, which is at most one line a second.
+	// about, which is at most one line a second, and *reactor.HandOverError.
 	Report func(error)
 }
 
@@ -91,6 +101,11 @@ func (c *Config) complete() error {
 	orDefault(&c.WriteTimeout, reactor.WriteTimeoutDefault)
 	orDefault(&c.MaxHeader, MaxHeaderDefault)
 	orDefault(&c.MaxBody, MaxBodyDefault)
+	for _, hook := range []*func(int){&c.Finished, &c.Cut} {
+		if *hook == nil {
+			*hook = func(int) {}
+		}
+	}
 	if c.Answered == nil {
 		c.Answered = func() {}
 	}

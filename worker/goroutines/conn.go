@@ -29,7 +29,8 @@ type conn struct {
 	engine        *Engine
 	file          *os.File
 	raw           syscall.RawConn // of file
-	stream        io.ReadWriter   // what net/http's bytes go through: file, or secure
+	stream        io.ReadWriter   // what net/http's bytes go through: file, leftover or secure
+	leftover      *leftover       // nil: nobody else has read from it
 	secure        *tls.Conn       // nil: no TLS
 	wire          *wire           // below secure
 	http2         bool            // the client has chosen it
@@ -43,6 +44,12 @@ type conn struct {
 	got     int       // bytes of the coming request that net/http was given
 	waits   int       // deadlines for reading that net/http has set while idle
 	resting bool      // net/http waits, in Read, for the first byte of a request
+	restBy  time.Time // the end of that wait
+	pending bool      // the rest was interrupted, and has not taken note of it
+	chosen  bool      // it is to be offered to an heir
+	offered uint64    // the epoch in which it was, see estate
+	fresh   bool      // it was another worker's, and no request has begun here
+	broken  bool      // a handler has panicked
 	ended   bool      // the client will send no more
 	mute    bool      // the request that is read will never be whole: no answer
 	writeBy time.Time // the handler's deadline for writing; zero: none
@@ -81,6 +88,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	if c.phase == idle {
 		c.waits++
+		c.restBy = t
 		if c.waits > 1 {
 			c.phase = header
 		}
@@ -126,6 +134,13 @@ func (c *conn) becomeMultiplexed(s *http.Server) {
 	c.phase, c.multiplexed = streams, multiplexed{server: s, fresh: true}
 }
 
+// becomeBroken: a panic of a handler ends the connection; with HTTP/2 its stream only.
+func (c *conn) becomeBroken() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = c.phase != streams
+}
+
 // becomeEnded: the client sends no more.
 func (c *conn) becomeEnded() {
 	c.mu.Lock()
@@ -161,7 +176,7 @@ func (c *conn) mayHaveMore() bool {
 	}
 	var one [1]byte
 	n, more := c.look(one[:])
-	return n > 0 || more && c.engine.draining.Load()
+	return n > 0 || more && c.engine.parting.Load()
 }
 
 // end closes the descriptor, once.
@@ -169,8 +184,25 @@ func (c *conn) end() error {
 	if !c.closed.CompareAndSwap(false, true) {
 		return net.ErrClosed
 	}
+	c.countEnd()
 	err := c.file.Close()
 	c.begin()
 	c.engine.remove(c)
 	return c.failed("close", err)
+}
+
+// countEnd counts an end for which there is a hook. A client that has gone in the middle
+// of a request, or was too slow for it, is neither finished nor cut.
+func (c *conn) countEnd() {
+	e := c.engine
+	c.mu.Lock()
+	half := c.phase == header && c.got > 0
+	cut := c.broken || e.cutting.Load() && (half || c.phase == busy || c.phase == hijacked || c.phase == streams)
+	c.mu.Unlock()
+	switch {
+	case cut:
+		e.ended(e.config.Cut)
+	case !half && e.draining.Load():
+		e.ended(e.config.Finished)
+	}
 }

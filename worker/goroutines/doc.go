@@ -20,13 +20,36 @@
 // # A connection's life, as net/http and conn share it
 //
 //	accept ─► header ─► busy ─► idle ─► (part, linger) ─► closed
-//	             ▲                │
+//	             ▲                │ └──► given: another worker's
 //	             └────────────────┘
 //
 // net/http's own Shutdown is not used: it closes connections in the middle of a
 // request's header, and so does SetKeepAlivesEnabled. Only conn can tell a
 // connection that rests from one whose next request has begun, since it sees how
 // much net/http has read ahead.
+//
+// # Hand-over
+//
+// A connection can go on in another worker (see reactor.Loop.Give) when it rests: net/http
+// waits in conn's Read for the first byte of a request, and its buffer is empty, so that
+// the last bytes that it was given have ended a message. Such a Read is interrupted by a
+// deadline and ends with EOF, after which net/http leaves the connection without a word;
+// its descriptor is a copy by then, with the loop:
+//
+//	   Give, drain            Read                     loop
+//	epoch ─► interruptRest ─► shallGo ─► give ─► detach ─► Offer ─► heir
+//	                             ▲                           │
+//	                             └── epoch ◄── takeOver ◄────┘ nobody takes it
+//
+// In an epoch each connection is offered once. One begins when there are heirs that take,
+// and again a little after something came back. What does not rest is served on, and
+// offered when it does.
+//
+// A connection that is taken over is a new one for net/http, which waits for a first
+// request; conn lets it rest for IdleTimeout before that. What the other worker had read
+// of a request is read first.
+//
+// With TLS nothing is given or taken: see Engine.Give.
 //
 // # TLS
 //
@@ -41,10 +64,15 @@
 //
 //   - A drain ends no connection between the first and the last byte of a request
 //     before its deadline: half-read requests are answered, and so are those that
-//     arrive with the drain. Idle connections close without a reset. A client in the
-//     middle of its handshake gets its first request answered. HTTP/2 says GOAWAY.
-//   - While draining, every answer says that it is the connection's last
-//     (Connection: close), if its header had not been sent before.
+//     arrive with the drain. Idle connections go to heirs, or else close without a
+//     reset. A client in the middle of its handshake gets its first request answered.
+//     HTTP/2 says GOAWAY.
+//   - While a drain ends connections, every answer says that it is the connection's last
+//     (Connection: close), if its header had not been sent before. Where heirs take them
+//     it does not, and the client sees nothing.
+//   - No byte that net/http has read ahead is lost by a hand-over, and a request is
+//     answered once: by who has its first byte.
+//   - What a handler has hijacked lives until the drain's deadline.
 //   - A request's header is bounded to the byte (431), its body too (413); time is
 //     bounded for both, for the wait between requests, and for a client that does
 //     not read.

@@ -27,6 +27,9 @@ type Engine struct {
 	// draining is set BEFORE the loop hears of the drain and never cleared.
 	draining atomic.Bool
 
+	estate
+	giving sync.Mutex // held while a connection is detached
+
 	mu    sync.Mutex
 	conns map[*conn]struct{} // the open ones
 	// unread counts those that no goroutine has begun to read from: see awaitReaders.
@@ -56,6 +59,8 @@ func New(config Config) (*Engine, error) {
 		Helped:      config.Helped,
 		Requeued:    config.Requeued,
 		Connections: config.Connections,
+		Given:       config.Given,
+		Taken:       config.Taken,
 		Report:      e.report,
 	})
 	if err != nil {
@@ -122,30 +127,25 @@ func (e *Engine) Help(sibling int, fds []int, left func()) error {
 	return e.loop.Help(sibling, fds, left)
 }
 
-// Give and Take hand connections over, as reactor.Loop's do. Call them by Post.
-func (e *Engine) Give(fd, count int) error { return e.loop.Give(fd, count) }
-
-// Take: see Give.
-func (e *Engine) Take(fd int) error { return e.loop.Take(fd) }
-
 // Post has the accept loop run task once, as reactor.Loop.Post does.
 func (e *Engine) Post(task func()) error { return e.loop.Post(task) }
 
 // Drain ends the engine gracefully; any goroutine may call it. The listening
 // sockets, the siblings' too, leave the poller, what waits in their queues is
 // accepted, then left is called on the accept loop (nil: nobody to tell). Idle
-// connections close, requests under way are answered; Run returns when the last
-// connection has gone.
+// connections go to heirs if there are some, see Give, else they close; requests under
+// way are answered. Run returns when the last connection has gone.
 //
 // At deadline (CLOCK_MONOTONIC, ns; 0: none) whatever is still open is closed as
 // it is. A second Drain can bring the deadline nearer, never move it away.
 func (e *Engine) Drain(deadline int64, left func()) {
 	e.draining.Store(true)
-	e.loop.Drain(deadline, left)
-	for _, c := range e.open() {
-		c.interruptRest()
-		c.goAway()
-	}
+	e.loop.Drain(deadline, func() {
+		e.follow() // BEFORE anybody hears that the drain has come so far
+		if left != nil {
+			left()
+		}
+	})
 }
 
 // Run serves until a drain is complete (nil) or the accept loop fails.
@@ -171,6 +171,15 @@ func (e *Engine) answered() {
 	defer e.hooks.RUnlock()
 	if !e.over {
 		e.config.Answered()
+	}
+}
+
+// ended counts connections by a hook.
+func (e *Engine) ended(hook func(int)) {
+	e.hooks.RLock()
+	defer e.hooks.RUnlock()
+	if !e.over {
+		hook(1)
 	}
 }
 

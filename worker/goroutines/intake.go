@@ -3,8 +3,6 @@ package goroutines
 import (
 	"errors"
 	"net"
-
-	"golang.org/x/sys/unix"
 )
 
 // errDrained is what Accept returns at the end of a drain.
@@ -21,7 +19,9 @@ type intake struct {
 func (in *intake) Accept() (net.Conn, error) {
 	for len(in.waiting) == 0 {
 		in.engine.awaitReaders()
+		in.engine.offer()
 		more, err := in.engine.loop.Turn()
+		in.engine.follow()
 		if err != nil {
 			return nil, err
 		}
@@ -45,32 +45,31 @@ func (in *intake) Close() error { return nil }
 func (in *intake) Addr() net.Addr { return &net.UnixAddr{Name: "prefork", Net: "intake"} }
 
 // Take implements reactor.Taker.
-func (in *intake) Take(fd int) {
-	c := newConn(in.engine, fd)
-	in.engine.add(c)
-	in.waiting = append(in.waiting, c)
+func (in *intake) Take(fd int) { in.add(newConn(in.engine, fd)) }
+
+// TakeOver implements reactor.Taker.
+func (in *intake) TakeOver(fd int, unread []byte) {
+	in.engine.retry()
+	in.add(in.engine.takeOver(fd, unread))
 }
 
-// TakeOver implements reactor.Taker. Nobody hands this engine connections yet: its
-// worker does not say that it takes any.
-func (in *intake) TakeOver(fd int, unread []byte) {
-	if len(unread) > 0 {
-		unix.Close(fd)
-		return
-	}
-	in.Take(fd)
+func (in *intake) add(c *conn) {
+	in.engine.add(c)
+	in.waiting = append(in.waiting, c)
 }
 
 // Held implements reactor.Taker.
 func (in *intake) Held() int {
 	in.engine.mu.Lock()
 	defer in.engine.mu.Unlock()
-	return len(in.engine.conns)
+	return len(in.engine.conns) + len(in.engine.detached)
 }
 
 // CutShort implements reactor.Taker.
 func (in *intake) CutShort() {
+	in.engine.cutting.Store(true)
 	for _, c := range in.engine.open() {
 		_ = c.end() // as good as it gets: this is the end
 	}
+	in.engine.endGiving()
 }

@@ -57,7 +57,7 @@ func (c *conn) becomeStale() {
 	c.mu.Lock()
 	c.multiplexed.fresh = false
 	c.mu.Unlock()
-	if c.engine.draining.Load() {
+	if c.engine.parting.Load() {
 		c.goAway()
 	}
 }

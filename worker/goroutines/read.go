@@ -67,6 +67,10 @@ func (c *conn) beginRead(room int) phase {
 	ahead := c.room - room
 	if c.phase == idle && ahead == 0 {
 		c.resting = true
+		if c.fresh { // net/http awaits a first request, for less long
+			c.restBy = time.Now().Add(c.engine.config.IdleTimeout)
+			_ = c.file.SetReadDeadline(c.restBy) // fails with the next read as well
+		}
 		return idle
 	}
 	if c.phase == idle {
@@ -113,35 +117,68 @@ func (c *conn) refuseHeader() {
 	_, _ = io.WriteString(c, head+"\r\n"+text) // the connection ends anyway
 }
 
-// rest waits for the next request. A drain ends the rest, and so does the idle
-// timeout; a request that comes in the same moment is served.
+// rest waits for the next request. A drain ends the rest or has the connection handed
+// over, and the idle timeout ends it; a request that comes in the same moment is served,
+// here or by the heir.
 func (c *conn) rest(p []byte) (int, error) {
 	p = p[:min(len(p), c.engine.config.MaxHeader)]
-	// AFTER resting was set: a drain that begins from here on interrupts.
-	if !c.engine.draining.Load() {
+	for {
+		// AFTER resting was set, or an interruption taken note of: what changes from
+		// here on interrupts.
+		whole := !c.leftover.isLeft()
+		if whole && c.shallGo() && c.give() {
+			return 0, io.EOF
+		}
+		if whole && c.engine.parting.Load() {
+			break
+		}
 		n, err := c.stream.Read(p)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			c.endRest(n)
 			return n, err
+		}
+		if !c.goOnResting() {
+			break
 		}
 	}
 	c.endRest(0)
 	return c.part(p)
 }
 
+// goOnResting is false when it was not an interruption that has ended the wait.
+func (c *conn) goOnResting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.pending {
+		return false
+	}
+	c.pending = false
+	_ = c.file.SetReadDeadline(c.restBy) // fails with the next read as well
+	return true
+}
+
 func (c *conn) endRest(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.resting, c.got = false, n
+	c.resting, c.pending, c.chosen, c.got = false, false, false, n
+	if c.fresh && n > 0 {
+		c.phase, c.fresh = header, false
+		_ = c.file.SetReadDeadline(c.headerDeadline()) // fails with the next read as well
+	}
 }
 
-// interruptRest makes a rest end, if there is one: see rest.
+// interruptRest makes a rest look around, if there is one.
 func (c *conn) interruptRest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.resting {
-		_ = c.file.SetReadDeadline(time.Unix(1, 0)) // fails if it is closed, which is a rest's end too
+		c.interrupt()
 	}
+}
+
+func (c *conn) interrupt() {
+	c.pending = true
+	_ = c.file.SetReadDeadline(time.Unix(1, 0)) // fails if it is closed, which is a rest's end too
 }
 
 // part says good-bye to a client that rests, unless a request has come just now.

@@ -37,6 +37,8 @@ type rig struct {
 	connections atomic.Int64
 	beats       atomic.Int64
 
+	given, taken, finished, cut atomic.Int64
+
 	mu      sync.Mutex
 	reports []error
 }
@@ -49,6 +51,10 @@ func newRig(t testing.TB, config Config) *rig {
 	config.Accepted = func(n int) { r.accepted.Add(int64(n)) }
 	config.Helped = func(n int) { r.helped.Add(int64(n)) }
 	config.Connections = func(n int) { r.connections.Store(int64(n)) }
+	config.Given = func(n int) { r.given.Add(int64(n)) }
+	config.Taken = func(n int) { r.taken.Add(int64(n)) }
+	config.Finished = func(n int) { r.finished.Add(int64(n)) }
+	config.Cut = func(n int) { r.cut.Add(int64(n)) }
 	config.Beat = func(int64) { r.beats.Add(1) }
 	config.Report = func(err error) {
 		r.mu.Lock()

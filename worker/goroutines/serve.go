@@ -17,7 +17,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*conn)
 	c.becomeBusy()
 	a := &answer{ResponseWriter: w, engine: e, multiplexed: r.ProtoMajor > 1}
-	defer e.finish(a)
+	defer e.finish(c, a)
 	if r.ContentLength > int64(e.config.MaxBody) {
 		e.refuseBody(a)
 		return
@@ -60,7 +60,7 @@ func (e *Engine) refuseBody(w *answer) {
 
 // finish is deferred by serve. It contains a panic: net/http closes the connection
 // and says nothing about http.ErrAbortHandler.
-func (e *Engine) finish(a *answer) {
+func (e *Engine) finish(c *conn, a *answer) {
 	v := recover()
 	if v == nil {
 		a.begin(http.StatusOK) // for a handler that has written nothing
@@ -71,5 +71,6 @@ func (e *Engine) finish(a *answer) {
 	if v != http.ErrAbortHandler {
 		e.report(&reactor.PanicError{Value: v, Stack: debug.Stack()})
 	}
+	c.becomeBroken()
 	panic(http.ErrAbortHandler)
 }
