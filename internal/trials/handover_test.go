@@ -23,7 +23,8 @@ var portableEngines = map[string]struct {
 	rate int
 	args []string
 }{
-	"reactor": {3000, nil},
+	"reactor":    {3000, nil},
+	"goroutines": {2000, []string{"--engine", "goroutines"}},
 }
 
 // keptMax is how many connections 64 clients may open: a client whose connection was
@@ -173,46 +174,59 @@ func affordable(t testing.TB, wanted int) int {
 // is soon over. It judges a time, so it runs alone.
 func TestReloadUnderACrowd(t *testing.T) {
 	const soon = 2 * time.Second
-	s := serve(t, "--idle-timeout", "10m")
-	size := affordable(t, size(3000, 12_000))
-	c := gather(t, s.addr, size)
-	s.prove(t)
-	began := time.Now()
-	s.reload(t)
-	took := time.Since(began)
-	t.Logf("%d idle connections: the reload took %s, and the machine stood still for %s of it", size, took.Round(time.Millisecond), s.pauses.allowed(span{began, began.Add(took)}))
-	if took -= s.pauses.allowed(span{began, began.Add(took)}); took > soon {
-		t.Errorf("it took %s until the old generation had gone, want %s at most", took, soon)
+	for name, kind := range portableEngines {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, append([]string{"--idle-timeout", "10m"}, kind.args...)...)
+			size := affordable(t, size(3000, 12_000))
+			c := gather(t, s.addr, size)
+			s.prove(t)
+			began := time.Now()
+			s.reload(t)
+			took := time.Since(began)
+			t.Logf("%d idle connections: the reload took %s, and the machine stood still for %s of it", size, took.Round(time.Millisecond), s.pauses.allowed(span{began, began.Add(took)}))
+			if took -= s.pauses.allowed(span{began, began.Add(took)}); took > soon {
+				t.Errorf("it took %s until the old generation had gone, want %s at most", took, soon)
+			}
+			if n, err := c.dead(); n > 0 {
+				t.Errorf("%d of %d connections are dead, the first: %v", n, size, err)
+			}
+			s.checkLog(t)
+		})
 	}
-	if n, err := c.dead(); n > 0 {
-		t.Errorf("%d of %d connections are dead, the first: %v", n, size, err)
-	}
-	s.checkLog(t)
 }
 
 // TestHeirDies kills the successor in the middle of a hand-over. What it had taken dies
 // with it; what it had not stays with who gives, and goes to the next one.
 func TestHeirDies(t *testing.T) {
-	s := serve(t, "--idle-timeout", "10m", "--workers", "1")
-	size := affordable(t, size(2000, 5000))
-	c := gather(t, s.addr, size)
-	const tries = 5
-	for range tries {
-		if left := s.killHeir(t, uint64(len(c))); left < len(c) {
-			n, err := c.dead()
-			t.Logf("%d of %d connections died with the heir: %v", n, len(c), err)
-			if n != len(c)-left {
-				t.Errorf("%d connections are dead, and the next heir holds %d of %d", n, left, len(c))
+	for name, kind := range portableEngines {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, append([]string{"--idle-timeout", "10m", "--workers", "1"}, kind.args...)...)
+			size := affordable(t, size(2000, 5000))
+			const tries = 5
+			for range tries {
+				c := gather(t, s.addr, size)
+				if left := s.killHeir(t, uint64(len(c))); left < len(c) {
+					s.judgeHeir(t, c, left)
+					return
+				}
+				for _, conn := range c {
+					_ = conn.Close()
+				}
 			}
-			s.checkLog(t)
-			return
-		}
-		for _, conn := range c {
-			_ = conn.Close()
-		}
-		c = gather(t, s.addr, size)
+			t.Fatalf("no heir was killed in the middle in %d tries", tries)
+		})
 	}
-	t.Fatalf("no heir was killed in the middle in %d tries", tries)
+}
+
+// judgeHeir compares the connections that live with those that the next heir holds.
+func (s *service) judgeHeir(t *testing.T, c crowd, left int) {
+	t.Helper()
+	n, err := c.dead()
+	t.Logf("%d of %d connections died with the heir: %v", n, len(c), err)
+	if n != len(c)-left {
+		t.Errorf("%d connections are dead, and the next heir holds %d of %d", n, left, len(c))
+	}
+	s.checkLog(t)
 }
 
 // killHeir reloads and kills the successor as soon as it has taken something. It
