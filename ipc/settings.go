@@ -14,6 +14,7 @@ type Settings struct {
 	HeaderTimeout time.Duration `json:"header_timeout_ns"`
 	BodyTimeout   time.Duration `json:"body_timeout_ns"`
 	OrphanTimeout time.Duration `json:"orphan_timeout_ns"`
+	DrainSpread   time.Duration `json:"drain_spread_ns"`
 	MaxHeader     int           `json:"max_header"`
 	MaxBody       int           `json:"max_body"`
 	Identify      bool          `json:"identify"`

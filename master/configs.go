@@ -66,6 +66,7 @@ func settingsFor(cfg config.Config, ticketKeys [][]byte) []byte {
 		HeaderTimeout: cfg.HeaderTimeout,
 		BodyTimeout:   cfg.BodyTimeout,
 		OrphanTimeout: cfg.OrphanTimeout,
+		DrainSpread:   cfg.DrainSpread,
 		MaxHeader:     cfg.MaxHeader,
 		MaxBody:       cfg.MaxBody,
 		Identify:      cfg.Identify,

@@ -22,6 +22,7 @@ func (c engineConfig) newGoroutines(handler http.Handler) (*goroutines.Engine, e
 		IdleTimeout:   c.settings.IdleTimeout,
 		HeaderTimeout: c.settings.HeaderTimeout,
 		BodyTimeout:   c.settings.BodyTimeout,
+		DrainSpread:   c.settings.DrainSpread,
 		MaxHeader:     c.settings.MaxHeader,
 		MaxBody:       c.settings.MaxBody,
 		Identity:      c.identity(),

@@ -28,6 +28,7 @@ func (c engineConfig) newLoop(p protocol) (*reactor.Loop, error) {
 		IdleTimeout:   c.settings.IdleTimeout,
 		HeaderTimeout: c.settings.HeaderTimeout,
 		BodyTimeout:   c.settings.BodyTimeout,
+		DrainSpread:   c.settings.DrainSpread,
 		ClientFirst:   p.clientFirst,
 		Bell:          c.bell,
 		Beat:          c.board.Beat,

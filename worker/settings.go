@@ -31,6 +31,7 @@ func checkSettings(s ipc.Settings) error {
 		{"header_timeout_ns", int64(s.HeaderTimeout)},
 		{"body_timeout_ns", int64(s.BodyTimeout)},
 		{"orphan_timeout_ns", int64(s.OrphanTimeout)},
+		{"drain_spread_ns", int64(s.DrainSpread)},
 		{"max_header", int64(s.MaxHeader)},
 		{"max_body", int64(s.MaxBody)},
 	} {

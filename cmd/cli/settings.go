@@ -36,6 +36,7 @@ var flagHelps = map[string]flagHelp{
 	"surge":          {value: "N|N%", usage: "how many new workers may run beside the old ones in a reload; 100%: all or nothing"},
 	"start-timeout":  {value: "D", usage: "how long a worker may take until it is ready"},
 	"drain-timeout":  {value: "D", usage: "how long a worker may finish what is in flight"},
+	"drain-spread":   {value: "D", usage: "over how long before the end of that our workers close what still is in flight; 0s: at the end"},
 	"hang-timeout":   {value: "D", usage: "how long a worker's loop may stand still before it is replaced"},
 	"idle-timeout":   {value: "D", usage: "how long a connection may wait between two requests"},
 	"header-timeout": {value: "D", usage: "how long a request's header may take"},

@@ -38,6 +38,7 @@ surge = 1
 rebalance = "off"
 start-timeout = "1s"
 drain-timeout = "2s"
+drain-spread = "1s"
 hang-timeout = "3s"
 idle-timeout = "4s"
 header-timeout = "5s"

@@ -53,6 +53,9 @@ type Config struct {
 	StartTimeout time.Duration
 	// DrainTimeout is how long a worker may finish what is in flight.
 	DrainTimeout time.Duration
+	// DrainSpread is how long before the end of that our own workers close what is still in
+	// flight, one connection after the other; 0: all of it at the end.
+	DrainSpread time.Duration
 	// HangTimeout is how long a worker's loop may stand still before the worker
 	// is replaced; at least HangTimeoutMin.
 	HangTimeout time.Duration

@@ -65,6 +65,7 @@ var keys = []Key{
 	key("surge", Count, func(c *Config) *Surge { return &c.Surge }, ParseSurge, Surge.String),
 	timeout("start-timeout", func(c *Config) *time.Duration { return &c.StartTimeout }),
 	timeout("drain-timeout", func(c *Config) *time.Duration { return &c.DrainTimeout }),
+	timeout("drain-spread", func(c *Config) *time.Duration { return &c.DrainSpread }),
 	timeout("hang-timeout", func(c *Config) *time.Duration { return &c.HangTimeout }),
 	timeout("idle-timeout", func(c *Config) *time.Duration { return &c.IdleTimeout }),
 	timeout("header-timeout", func(c *Config) *time.Duration { return &c.HeaderTimeout }),

@@ -34,6 +34,7 @@ func (c Config) Validate() error {
 	found.checkProgram(c)
 	found.checkSurge(c.Surge)
 	found.checkTimeouts(c)
+	found.checkSpread(c)
 	found.checkSizes(c)
 	if c.LogFormat != "" {
 		found.checkWord("log-format", c.LogFormat, LogFormats())
@@ -135,6 +136,15 @@ func (p *problems) checkTimeouts(c Config) {
 		case t.key == "hang-timeout" && t.value < HangTimeoutMin:
 			p.add(t.key, FormatDuration(t.value), "an idle worker shows a sign of life once a second, so healthy ones would be ended: write at least %s", HangTimeoutMin)
 		}
+	}
+}
+
+func (p *problems) checkSpread(c Config) {
+	switch {
+	case c.DrainSpread < 0:
+		p.add("drain-spread", FormatDuration(c.DrainSpread), "it would be over before it begins: write a time like 5s, or 0s for none")
+	case c.DrainSpread > c.DrainTimeout && c.DrainTimeout > 0:
+		p.add("drain-spread", FormatDuration(c.DrainSpread), "longer than drain-timeout, which is %s: it is the last part of that", FormatDuration(c.DrainTimeout))
 	}
 }
 

@@ -104,6 +104,8 @@ func TestValidateRefuses(t *testing.T) {
 		{"siblings without a command", func(c *Config) { c.SiblingFDs = true }, `sibling-fds "true": the built-in workers help each other without it`},
 		{"no start time", func(c *Config) { c.StartTimeout = 0 }, `start-timeout "0s": it would be over before it begins`},
 		{"drain in the past", func(c *Config) { c.DrainTimeout = -time.Second }, `drain-timeout "-1s": it would be over`},
+		{"a spread backwards", func(c *Config) { c.DrainSpread = -time.Second }, `drain-spread "-1s": it would be over before it begins`},
+		{"a spread beyond the drain", func(c *Config) { c.DrainSpread = time.Hour }, `drain-spread "1h": longer than drain-timeout, which is 30s`},
 		{"hang too soon", func(c *Config) { c.HangTimeout = time.Second }, `hang-timeout "1s": an idle worker shows a sign of life once a second`},
 		{"idle", func(c *Config) { c.IdleTimeout = 0 }, `idle-timeout "0s"`},
 		{"header", func(c *Config) { c.HeaderTimeout = 0 }, `header-timeout "0s"`},

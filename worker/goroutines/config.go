@@ -41,6 +41,11 @@ type Config struct {
 	// answer takes next to nothing. A handler may choose a deadline. 0: 30 s.
 	WriteTimeout time.Duration
 
+	// DrainSpread is what reactor.Config calls so: streams, WebSockets and requests that
+	// take long end one after the other over so long before the deadline of a drain. 0: at
+	// the deadline.
+	DrainSpread time.Duration
+
 	// MaxHeader bounds a request's line and header fields together, in bytes;
 	// beyond: 431. 0: 8 KiB.
 	MaxHeader int

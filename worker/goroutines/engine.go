@@ -53,6 +53,7 @@ func New(config Config) (*Engine, error) {
 	e.loop, err = reactor.New(reactor.Config{
 		Taker:       e.intake,
 		ClientFirst: true, // in HTTP
+		DrainSpread: config.DrainSpread,
 		Bell:        config.Bell,
 		Beat:        config.Beat,
 		Accepted:    config.Accepted,

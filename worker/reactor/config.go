@@ -39,6 +39,11 @@ type Config struct {
 	// our answers takes not one byte.
 	WriteTimeout time.Duration
 
+	// DrainSpread is how long before the deadline of a drain connections are closed that
+	// have something under way, one after the other, so that not all of their clients come
+	// back in one moment. 0: all are closed at the deadline.
+	DrainSpread time.Duration
+
 	// MaxInput bounds the unread input of one connection, in bytes: the
 	// longest message that its handler may want to see whole. 0: 64 KiB.
 	MaxInput int

@@ -22,8 +22,9 @@ type drain struct {
 	inherited bool // it has or had an heir, see Give
 	near      bool // the deadline is: no other heir is waited for
 	nearing   Timer
-	parting   bool // what Draining said last
-	cutting   bool // the deadline is there
+	spreading Timer // see spread.go
+	parting   bool  // what Draining said last
+	cutting   bool  // the deadline is there
 }
 
 // politeTime is how long before its deadline a drain without an heir begins to close
@@ -64,6 +65,9 @@ func (l *Loop) beginDrain(deadline int64, left func()) {
 		d.deadline = deadline
 		l.wheel.set(&d.timer, deadline)
 		l.wheel.set(&d.nearing, deadline-int64(politeTime))
+		if spread := l.config.DrainSpread; spread > 0 {
+			l.wheel.set(&d.spreading, max(l.now, deadline-int64(spread)))
+		}
 	}
 	if d.begun {
 		return

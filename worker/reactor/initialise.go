@@ -38,7 +38,7 @@ func New(config Config) (*Loop, error) {
 		l.taker = nobody{}
 	}
 	l.wheel.start(l.now)
-	l.drain.timer.fire, l.drain.nearing.fire = l.cutShort, l.comeNear
+	l.drain.timer.fire, l.drain.nearing.fire, l.drain.spreading.fire = l.cutShort, l.comeNear, l.spreadOut
 	if err := l.hangBell(); err != nil {
 		return nil, errors.Join(err, poller.Close())
 	}
