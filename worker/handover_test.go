@@ -122,7 +122,11 @@ func TestIdleConnectionsGoOnInAnotherWorker(t *testing.T) {
 	if got := to.counters(t); got.Taken != 2 || got.Given != 0 || got.Accepted != 0 || got.Connections != 2 {
 		t.Errorf("who took counts %+v, want two taken, and none accepted", got)
 	}
-	to.mustDrain(t, "")
+	to.send(t, ipc.Drain{})
+	half.mustEnd(t) // without an heir, as always
+	idle.mustEnd(t)
+	to.mustSay(t, ipc.Left{})
+	to.mustExit(t, 0, "")
 }
 
 // TestIdleConnectionsGoOnOnAnotherEngine: between two requests nothing has to be known

@@ -14,9 +14,10 @@ const heirsMax = 8
 func (w *worker) gives() bool { return w.Own && w.ReadyAt > 0 && w.Protocol != "" }
 
 // takes tells whether a worker can go on with the connections of the other one. Who
-// broke the protocol has lost its Protocol with that: it can be told nothing.
+// broke the protocol has lost its Protocol with that: it can be told nothing. One whose
+// loop stands still would leave the other without an answer.
 func (w *worker) takes(other *worker) bool {
-	return w != nil && w.State == Ready && w.Own && w.Protocol == other.Protocol
+	return w != nil && w.State == Ready && !w.Unwell && w.Own && w.Protocol == other.Protocol
 }
 
 // bequeath has a worker that drains give its connections to those who can take them. It

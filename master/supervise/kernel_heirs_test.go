@@ -135,7 +135,8 @@ func (k *kernel) lost(t *task) error {
 	for id, last := range k.witness.living {
 		speaks := k.witness.heirs.speaks[id]
 		next := id.Slot == t.id.Slot || k.m.Slots[t.id.Slot].Serving == nil && id.Slot < k.m.ring()
-		if last == serve && next && speaks != "" && speaks == k.witness.heirs.speaks[t.id] && !broken[id] {
+		_, other := k.m.find(id)
+		if last == serve && next && speaks != "" && speaks == k.witness.heirs.speaks[t.id] && !broken[id] && !other.Unwell {
 			return fmt.Errorf("L4: %d connections of %s are lost, and %s could have taken them", t.conns, name(t.id), name(id))
 		}
 	}
