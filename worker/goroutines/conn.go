@@ -49,7 +49,7 @@ type conn struct {
 	chosen  bool      // it is to be offered to an heir
 	offered uint64    // the epoch in which it was, see estate
 	fresh   bool      // it was another worker's, and no request has begun here
-	broken  bool      // a handler has panicked
+	broken  bool      // a handler has panicked, or a drain has no more time for it
 	ended   bool      // the client will send no more
 	mute    bool      // the request that is read will never be whole: no answer
 	writeBy time.Time // the handler's deadline for writing; zero: none

@@ -12,7 +12,8 @@ func (in *intake) Busy() int { return len(in.busy()) }
 func (in *intake) CutSome(n int) {
 	busy := in.busy()
 	for _, c := range busy[:min(n, len(busy))] {
-		_ = c.end() // its time is over, whatever becomes of the closing
+		c.becomeOverdue() // BEFORE its end is counted
+		_ = c.end()       // its time is over, whatever becomes of the closing
 	}
 }
 
@@ -24,6 +25,12 @@ func (in *intake) busy() (busy []*conn) {
 		}
 	}
 	return busy
+}
+
+func (c *conn) becomeOverdue() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = true
 }
 
 // underway: a request has begun to come, or is answered, or the handler has the

@@ -55,6 +55,9 @@ func TestDrainSpreadsWhatItCuts(t *testing.T) {
 		took = append(took, (<-ends).Sub(began))
 	}
 	slices.Sort(took)
+	if cut, finished := r.cut.Load(), r.finished.Load(); cut != conns || finished != 0 {
+		t.Errorf("%d are counted as cut and %d as finished, want all %d cut", cut, finished, conns)
+	}
 	if took[0] < length-spread-10*time.Millisecond {
 		t.Errorf("the first ended after %v, before the last %v of %v", took[0], spread, length)
 	}
