@@ -42,7 +42,8 @@
 // handlers on its loop, goroutines runs an http.Handler by net/http.
 //
 // A worker obeys its master's messages and these signals: SIGTERM, SIGQUIT and
-// SIGINT start a drain, after telling the master; SIGHUP, SIGUSR1, SIGUSR2,
+// SIGINT start a drain, after telling the master, and after its answer if connections can
+// be handed over (a second at most); SIGHUP, SIGUSR1, SIGUSR2,
 // SIGWINCH and SIGPIPE are ignored, because they are meant for a master and
 // reach a whole process group. SIGABRT ends it with the stacks of all goroutines.
 //

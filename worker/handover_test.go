@@ -164,3 +164,43 @@ func TestIdleConnectionsGoOnOnAnotherEngine(t *testing.T) {
 		})
 	}
 }
+
+// TestLeaverGivesFirst: a worker that leaves of its own accord closes nothing before its
+// master has said to whom it can give.
+func TestLeaverGivesFirst(t *testing.T) { onEachEngine(t, leaverGivesFirst) }
+
+func leaverGivesFirst(t *testing.T, hello ipc.Settings) {
+	listener, address := mustListen(t)
+	from := start(t, listener).serving(t, hello)
+	kept := mustDial(t, address)
+	kept.mustHello(t)
+	other, _ := mustListen(t)
+	to := start(t, other).serving(t, hello)
+
+	from.signal(t, unix.SIGTERM)
+	from.mustHear(t, ipc.Leaving{Reason: "SIGTERM"})
+	handOver(t, from, to)
+	from.mustSay(t, ipc.Left{})
+	from.mustExit(t, 0, "")
+	kept.mustHello(t)
+	if got := to.counters(t); got.Taken != 1 {
+		t.Errorf("who took counts %+v, want one taken", got)
+	}
+	to.send(t, ipc.Drain{})
+	kept.mustEnd(t)
+	to.mustSay(t, ipc.Left{})
+	to.mustExit(t, 0, "")
+}
+
+// TestLeaverWhoseMasterIsLost has nobody to wait for.
+func TestLeaverWhoseMasterIsLost(t *testing.T) {
+	t.Parallel()
+	listener, _ := mustListen(t)
+	c := start(t, listener).serving(t, helloSettings)
+	c.signal(t, unix.SIGTERM)
+	c.mustHear(t, ipc.Leaving{Reason: "SIGTERM"})
+	if err := c.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.mustExit(t, 0, "draining on without a master")
+}

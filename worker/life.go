@@ -29,6 +29,10 @@ const (
 // noDeadline lets a drain take as long as the timeouts of its connections do.
 const noDeadline = 0
 
+// wordTimeout is how long a worker that leaves of its own accord waits for the master
+// to say whom it shall give its connections to. A master that is well says so at once.
+const wordTimeout = time.Second
+
 // life is a worker from its inheritance to its exit. The goroutine of run owns
 // it; what others touch says so.
 type life struct {
@@ -37,6 +41,7 @@ type life struct {
 	receivedC chan received // nil once the master is lost
 	signalC   <-chan os.Signal
 	orphanC   <-chan time.Time // fires when an orphan has served long enough; nil: no orphan
+	wordC     <-chan time.Time // fires when the master's word was waited for long enough; nil: it is not
 	engineC   chan offered     // an engine is about to run
 	returnedC chan error       // serve has returned; it has room for that one result
 	failedC   chan error       // the engine could not listen; it has room for that one error
@@ -49,6 +54,8 @@ type life struct {
 
 	serve       func(*Worker) error // the program's
 	engine      engine              // nil before standby
+	protocol    string              // what its connections speak, see ipc.Ready
+	drains      bool                // the engine was told to
 	engineEnded chan struct{}       // closed when the engine's Run has returned
 
 	receiver sync.WaitGroup
@@ -91,6 +98,8 @@ func (l *life) run() error {
 		case <-l.deafC:
 			l.becomeDeaf()
 		case <-l.orphanC:
+			l.becomeDraining(noDeadline)
+		case <-l.wordC:
 			l.becomeDraining(noDeadline)
 		case e := <-l.engineC:
 			err = l.becomeStandby(e)
@@ -165,12 +174,17 @@ func (l *life) hear(r received) error {
 }
 
 // leave drains of its own accord. The master hears it first, or the end of this
-// worker would look like a crash.
+// worker would look like a crash. Who could give its connections to others waits for the
+// master's word: by then it has been told to whom, and idle ones need not be closed.
 func (l *life) leave(reason string) {
 	if l.state == draining {
 		return
 	}
 	l.tell(ipc.Leaving{Reason: reason})
+	if l.state == serving && l.receivedC != nil && l.protocol != "" {
+		l.state, l.wordC = draining, time.After(wordTimeout)
+		return
+	}
 	l.becomeDraining(noDeadline)
 }
 
@@ -228,12 +242,14 @@ func (l *life) becomeDraining(deadline int64) {
 	switch l.state {
 	case starting, preparing:
 		l.state = gone // nobody has come, so there is nobody to finish with
-	case draining:
-		l.engine.Drain(deadline, nil)
 	default:
-		l.state = draining
-		l.orphanC = nil
-		l.engine.Drain(deadline, l.haveLeft)
+		left := l.haveLeft
+		if l.drains {
+			left = nil
+		}
+		l.state, l.drains = draining, true
+		l.orphanC, l.wordC = nil, nil
+		l.engine.Drain(deadline, left)
 	}
 }
 
@@ -261,6 +277,9 @@ func (l *life) loseMaster(cause error) error {
 		l.orphanC = time.After(patience)
 	case draining:
 		report(fmt.Errorf("%w: draining on without a master", cause))
+		if !l.drains { // its word will not come
+			l.becomeDraining(noDeadline)
+		}
 	}
 	return nil
 }

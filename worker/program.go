@@ -51,7 +51,7 @@ func (l *life) carry(e offered) error {
 // becomeStandby tells the master that the worker could serve: its engine turns, as
 // yet without any listening socket.
 func (l *life) becomeStandby(o offered) error {
-	l.engine, l.state = o.engine, standby
+	l.engine, l.protocol, l.state = o.engine, o.protocol, standby
 	return l.conn.Send(ipc.Ready{Protocol: o.protocol})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,6 +69,34 @@ func TestShrinkAndGrowUnderKeptConnections(t *testing.T) {
 				loadtest.Await(t, g, g.Answered()+perSecond/4)
 				s.scale(t, workers)
 				loadtest.Await(t, g, g.Answered()+perSecond/4)
+			}
+			g.Stop()
+			o := s.finish(t, g, time.Second)
+			o.atMost(t, "requests failed", o.failed, 0)
+			o.atMost(t, "connections were opened", o.Connections, keptMax)
+		})
+	}
+}
+
+// TestLeaverUnderKeptConnections: a worker that somebody else tells to leave gives its
+// connections to its siblings first.
+func TestLeaverUnderKeptConnections(t *testing.T) {
+	t.Parallel()
+	for name, kind := range portableEngines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, kind.args...)
+			s.prove(t)
+			perSecond := rate(1000)
+			g := loadtest.Start(t, load.Config{Addr: s.addr, Mode: load.KeepAlive, Clients: 64, Rate: perSecond, Duration: time.Minute, Timeout: shrinkTimeout})
+			loadtest.Await(t, g, perSecond/2)
+			for range size(1, 4) {
+				leaver := s.look(t).Ready()[0]
+				if err := s.signal(leaver.PID, syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				s.awaitSuccessor(t, leaver.PID)
+				s.prove(t)
 			}
 			g.Stop()
 			o := s.finish(t, g, time.Second)
