@@ -86,7 +86,7 @@ func newTalker(t testing.TB, config Config) *rig {
 func newEstate(t testing.TB, config Config) (r, heir *rig) {
 	t.Helper()
 	r = newTalker(t, config)
-	heir = newTalker(t, Config{})
+	heir = newTalker(t, Config{MaxInput: config.MaxInput})
 	heir.now = r.now
 	r.beside = []*rig{heir}
 	return r, heir

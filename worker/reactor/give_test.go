@@ -54,6 +54,28 @@ func TestHandOverBeginsWithTheDrain(t *testing.T) {
 	r.noReports()
 }
 
+// What waits in the queue is accepted, in several turns, and given before it says
+// anything.
+func TestQueueIsHandedOver(t *testing.T) {
+	t.Parallel()
+	const waiting = leaveAcceptsPerTurnMax + 10
+	r, heir := newEstate(t, Config{})
+	for _, c := range r.talkers(waiting) { // their places in the registry are used again
+		c.close()
+	}
+	r.until("they have gone", func() bool { return r.connections == 0 })
+	clients := make([]*client, waiting)
+	for i := range clients {
+		clients[i] = r.dial()
+	}
+	r.handOver(heir)
+	r.untilDrained()
+	for _, c := range clients {
+		c.ask("a")
+	}
+	r.expectHandOver(waiting, 0, 0, 0)
+}
+
 // Whatever part of a request has come when the loop drains, and wherever its connection
 // is when the rest comes, there is one answer.
 func TestRequestSplitAroundTheDrain(t *testing.T) {
@@ -314,8 +336,8 @@ func TestHandlerPanicsWhileGiving(t *testing.T) {
 	if n := len(r.reports) + len(heir.reports); n != 2 {
 		t.Errorf("%d reports, want the two panics: %v, %v", n, r.reports, heir.reports)
 	}
-	if r.cut+heir.cut != 2 || r.given < 2 {
-		t.Errorf("%d and %d cut, %d given, want 2 cut", r.cut, heir.cut, r.given)
+	if r.cut+heir.cut != 2 || r.finished != 0 || r.given < 2 {
+		t.Errorf("%d and %d cut, %d finished, %d given, want 2 cut and none finished", r.cut, heir.cut, r.finished, r.given)
 	}
 }
 
@@ -331,9 +353,8 @@ func TestHeirThatIsSilent(t *testing.T) {
 	for _, c := range clients {
 		c.offer([]byte("b\n"))
 	}
-	r.quiet()
-	if patience := r.loop.patience(); patience == 0 {
-		t.Error("the loop does not sleep")
+	if r.turn(); r.poller.last > 0 || r.loop.patience() == 0 {
+		t.Errorf("%d events of connections that are given, and the loop sleeps %v", r.poller.last, r.loop.patience())
 	}
 	for _, c := range clients {
 		c.expectOpen()
@@ -356,6 +377,157 @@ func TestHeirThatIsSilent(t *testing.T) {
 		c.write("count\n")
 		c.expect("3\n")
 	}
+}
+
+// An answer that comes with the end of our patience counts.
+func TestHeirThatAnswersAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	r := newTalker(t, Config{})
+	s, end := newStranger(t)
+	clients := r.talkers(3)
+	must(t, r.loop.Give(end, 0))
+	r.drain(r.now + int64(time.Minute))
+	r.quiet()
+	sequence, _ := s.parcel()
+	s.say(acknowledgement{sequence, 2}.encode())
+	r.now += int64(heirPatience + slack) // timers have their turn before pairs
+	r.quiet()
+	s.drop(3)
+	for i, c := range clients {
+		if c.poll(); (c.end != nil) != (i < 2) {
+			t.Errorf("connection %d: %v, want the first two gone with their heir", i, c.end)
+		}
+	}
+	r.expectHandOver(2, 0, 0, 0)
+	if len(r.reports) != 1 {
+		t.Errorf("reported %v, want one line", r.reports)
+	}
+}
+
+// What was given and not taken times out as before.
+func TestTimeoutsAfterAHandOverInVain(t *testing.T) {
+	t.Parallel()
+	r := newTalker(t, Config{IdleTimeout: 20 * time.Second, HeaderTimeout: 10 * time.Second})
+	s, end := newStranger(t)
+	clients := r.talkers(2)
+	clients[1].write("half")
+	r.quiet()
+	must(t, r.loop.Give(end, 0))
+	r.drain(r.now + int64(time.Hour))
+	r.quiet()
+	r.pass(2 * time.Second)
+	s.close()
+	r.pass(7 * time.Second)
+	clients[1].expectOpen()
+	r.pass(time.Second + slack)
+	clients[1].expectEnd()
+	r.pass(9 * time.Second)
+	clients[0].expectOpen()
+	r.pass(time.Second + slack)
+	clients[0].expectEnd()
+	clients[0].close()
+	r.untilDrained()
+}
+
+// While a connection is given nobody's deadline is ours.
+func TestTimeoutWhileGiven(t *testing.T) {
+	t.Parallel()
+	r := newTalker(t, Config{IdleTimeout: time.Second})
+	s, end := newStranger(t)
+	c := r.talkers(1)[0]
+	must(t, r.loop.Give(end, 0))
+	r.drain(0)
+	r.quiet()
+	r.pass(time.Second + slack)
+	c.expectOpen()
+	sequence, _ := s.parcel()
+	s.say(acknowledgement{sequence, 1}.encode())
+	r.untilDrained()
+	r.expectHandOver(1, 0, 0, 0)
+	c.expectOpen()
+}
+
+// The socket of the pair has no room: the connections are served on until it has.
+func TestPairThatIsFull(t *testing.T) {
+	t.Parallel()
+	r := newTalker(t, Config{})
+	s, end := newStranger(t)
+	clients := r.talkers(2)
+	must(t, r.loop.Give(end, 0))
+	filled := 0
+	for err := error(nil); err == nil; filled++ {
+		err = r.loop.heirs[0].transmit(make([]byte, 32<<10), nil)
+	}
+	r.drain(r.now + int64(time.Hour))
+	for range 3 {
+		r.pass(heirPause + wheelTick)
+		if r.loop.patience() == 0 {
+			t.Fatal("the loop does not sleep")
+		}
+		for _, c := range clients {
+			c.ask("b")
+		}
+	}
+	buffer := make([]byte, 64<<10)
+	for range filled - 1 {
+		_, _, err := unix.Recvfrom(s.fd, buffer, unix.MSG_DONTWAIT)
+		must(t, err)
+	}
+	r.pass(heirPause + wheelTick)
+	sequence, items := s.parcel()
+	if sequence != 1 || len(items) != 2 {
+		t.Fatalf("parcel %d has %d connections, want the first with 2", sequence, len(items))
+	}
+	s.say(acknowledgement{sequence, 2}.encode())
+	r.untilDrained()
+	r.noReports()
+	r.expectHandOver(2, 0, 0, 0)
+}
+
+// What one handler packs badly ends the pair, and its connection stays.
+func TestHandlerThatPacksBadly(t *testing.T) {
+	t.Parallel()
+	for _, order := range []string{"badly", "bomb"} {
+		r, heir := newEstate(t, Config{})
+		clients := r.talkers(3)
+		clients[1].ask("pack " + order)
+		r.inherit(heir)
+		r.drain(r.now + int64(10*time.Second))
+		r.quiet()
+		r.expectHandOver(1, 0, 0, 0)
+		for _, c := range clients {
+			c.ask("b")
+		}
+		if len(r.reports) != 0 || len(heir.reports) != 1 || len(r.loop.heirs) != 0 {
+			t.Errorf("reported %v and %v with %d heirs, want one line of the heir's and none", r.reports, heir.reports, len(r.loop.heirs))
+		}
+	}
+}
+
+// A parcel is as long as may be, and no longer.
+func TestLongParcels(t *testing.T) {
+	t.Parallel()
+	r, heir := newEstate(t, Config{MaxInput: 4 * travelMax})
+	clients := r.talkers(6)
+	long := strings.Repeat("x", travelMax)
+	for i, c := range clients {
+		c.ask("pack much")
+		c.write(long[:travelMax-i%2]) // the most, or one less
+	}
+	clients[5].write("xx") // a byte too many
+	r.quiet()
+	r.inherit(heir)
+	r.drain(r.now + int64(time.Hour))
+	r.until("five are given", func() bool { return r.given == 5 })
+	for i, c := range clients[:5] {
+		c.write("\n")
+		c.expect(long[:travelMax-i%2] + "\n")
+	}
+	clients[5].write("\n")
+	clients[5].expect(long + "x\n")
+	r.untilDrained()
+	r.expectHandOver(6, 0, 0, 0)
+	r.noReports()
 }
 
 // Without an heir the connections stay until the deadline is near.

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/testproc"
 )
 
 // Hand-over between loops that run, with clients and heirs that are processes.
@@ -172,7 +174,7 @@ func newRunner(t testing.TB) *runner {
 	must(t, err)
 	s.address = address
 	s.loop, err = New(Config{
-		NewHandler:  func() Handler { return &talk{lineHandler: lineHandler{new([]string)}} },
+		NewHandler:  func() Handler { return &politeTalk{talk{lineHandler: lineHandler{new([]string)}}, s} },
 		Given:       func(n int) { s.given.Add(int64(n)) },
 		Cut:         func(n int) { s.cut.Add(int64(n)) },
 		Connections: func(n int) { s.conns.Store(int64(n)) },
@@ -187,6 +189,19 @@ func newRunner(t testing.TB) *runner {
 		unix.Close(fd)
 	})
 	return s
+}
+
+// politeTalk closes when the loop says that it drains.
+type politeTalk struct {
+	talk
+	server *runner
+}
+
+func (h *politeTalk) Handle(in, out []byte) (consumed int, output []byte, next Phase) {
+	if h.server.loop.Draining() {
+		return len(in), append(out, "no more of this\n"...), Close
+	}
+	return h.talk.Handle(in, out)
 }
 
 // post runs a task on the loop and waits for it.
@@ -244,12 +259,12 @@ func heirOf(t testing.TB, life int, descriptors string) (heir *child, giving int
 	return heir, giving
 }
 
-// manyConnections is as many as the limit of descriptors allows: each is open twice
-// while it is under way.
+// manyConnections is as many as the limit of descriptors allows: those that are under
+// way are open twice.
 func manyConnections(t testing.TB) int {
 	var limit unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	return int(min(12000, limit.Cur/2))
+	return int(min(12000, limit.Cur/5*3))
 }
 
 func TestHandOverOfThousands(t *testing.T) {
@@ -269,6 +284,52 @@ func TestHandOverOfThousands(t *testing.T) {
 		t.Errorf("it took %v for %d connections, want 2 s at most", took, n)
 	}
 	t.Logf("%d connections in %v", n, took)
+}
+
+// Connections that are ready at once are served in batches, and change their worker
+// three times meanwhile: each request has one answer, and none of the answers says that
+// its connection ends.
+func TestHandOverUnderLoad(t *testing.T) {
+	const clientsMax, stages = 64, 4
+	servers := make([]*runner, stages)
+	for i := range servers {
+		servers[i] = newRunner(t)
+	}
+	var answers atomic.Int64
+	var stop atomic.Bool
+	failed := make(chan error, clientsMax)
+	for range clientsMax {
+		conn, err := net.Dial("tcp", servers[0].address)
+		must(t, err)
+		go func() {
+			defer conn.Close()
+			var err error
+			for n := 1; !stop.Load() && err == nil; n++ {
+				if !converse(conn, "count\n", strconv.Itoa(n)+"\n") {
+					err = fmt.Errorf("no answer to line %d, or another one", n)
+				}
+				answers.Add(1)
+			}
+			failed <- err
+		}()
+	}
+	for i, heir := range servers[1:] {
+		goal := answers.Load() + 20*clientsMax
+		testproc.Await(t, "the clients get on", func() bool { return answers.Load() >= goal || len(failed) > 0 })
+		giving, taking := newPair(t)
+		heir.post(func() error { return heir.loop.Take(taking) })
+		servers[i].drain(giving)
+		servers[i].end()
+		if given := servers[i].given.Load(); given != clientsMax {
+			t.Errorf("%d given by loop %d, want %d", given, i, clientsMax)
+		}
+	}
+	stop.Store(true)
+	for range clientsMax {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // An heir is killed in the middle: only those are lost that it had acknowledged.

@@ -444,4 +444,9 @@ func TestGiftThatBlocks(t *testing.T) {
 	s.say(parcelOf(1, item{unread: []byte("a\n")}), g.gift)
 	g.expect("a\n")
 	g.ask("b")
+	flags, err := unix.FcntlInt(uintptr(g.gift), unix.F_GETFL, 0) // of the open file, which is the loop's, too
+	must(t, err)
+	if flags&unix.O_NONBLOCK == 0 {
+		t.Error("the next read of the loop may block")
+	}
 }
