@@ -7,17 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
-)
-
-// The figures of SO_MEMINFO, in the order of <linux/sock_diag.h>: those that
-// sock_diag(7) shows as INET_DIAG_SKMEMINFO, for a descriptor that one holds. Linux
-// 4.12 and later.
-const (
-	memoryFigures = 9 // SK_MEMINFO_VARS
-	memoryDrops   = 8 // SK_MEMINFO_DROPS, sk_drops of the kernel's struct sock
 )
 
 // Drops tells how many packets the kernel has dropped at fd, a socket of any kind,
@@ -27,14 +18,14 @@ const (
 // packets that belong nowhere count too, and at a socket with TCP_DEFER_ACCEPT
 // the last one of each handshake, which is dropped on purpose. See HostDrops.
 func Drops(fd int) (uint32, error) {
-	var figures [memoryFigures]uint32
-	size := uint32(unsafe.Sizeof(figures))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
-		uintptr(unsafe.Pointer(&figures)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return 0, fmt.Errorf("read drops of a socket: %w", os.NewSyscallError("getsockopt SO_MEMINFO", errno))
+	// SO_MEMINFO (Linux 4.12 and later) gives nine figures of 32 bits, in the order of
+	// <linux/sock_diag.h>: those that sock_diag(7) shows as INET_DIAG_SKMEMINFO. The last
+	// one, SK_MEMINFO_DROPS, comes to stand in the ninth word of a tcp_info.
+	figures, err := unix.GetsockoptTCPInfo(fd, unix.SOL_SOCKET, unix.SO_MEMINFO)
+	if err != nil {
+		return 0, fmt.Errorf("read drops of a socket: %w", os.NewSyscallError("getsockopt SO_MEMINFO", err))
 	}
-	return figures[memoryDrops], nil
+	return figures.Lost, nil
 }
 
 // HostDrops tells how many handshakes the kernel has dropped at all listening sockets
