@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -145,8 +146,8 @@ func deploy(t *testing.T, from, to string) {
 	}
 }
 
-// TestLineEcho: a protocol that nobody else knows is drained like HTTP, between two
-// lines and never within one.
+// TestLineEcho: a protocol that nobody else knows is drained like HTTP, and its
+// connections go on in the next worker, in the middle of a line too.
 func TestLineEcho(t *testing.T) {
 	t.Parallel()
 	m, st := goExample{pkg: "prefork/examples/lineecho"}.start(t, "2")
@@ -179,8 +180,13 @@ func TestLineEcho(t *testing.T) {
 		}
 	}
 	fmt.Fprint(half, "a line\n")
-	if got, err := io.ReadAll(half); err != nil || !strings.HasSuffix(string(got), ": half a line\n") {
+	answers := bufio.NewReader(half)
+	if got, err := answers.ReadString('\n'); err != nil || !strings.HasSuffix(got, ": half a line\n") {
 		t.Errorf("half a line before a reload: %q, %v", got, err)
+	}
+	fmt.Fprint(half, "another\n")
+	if got, err := answers.ReadString('\n'); err != nil || !strings.HasSuffix(got, ": another\n") {
+		t.Errorf("another line on a connection that has changed its worker: %q, %v", got, err)
 	}
 	finish()
 	if accepted, requests := counted(m.Status(t)); accepted == 0 || requests == 0 {
