@@ -379,6 +379,26 @@ func TestHeirThatIsSilent(t *testing.T) {
 	}
 }
 
+// What was given is not ours to cut before its heir has answered.
+func TestDrainSpreadLeavesWhatIsGiven(t *testing.T) {
+	t.Parallel()
+	r := newTalker(t, Config{DrainSpread: time.Second, HeaderTimeout: time.Hour})
+	s, end := newStranger(t)
+	c := r.talkers(1)[0]
+	c.write("half")
+	r.quiet()
+	must(t, r.loop.Give(end, 0))
+	r.drain(r.now + int64(2*time.Second))
+	r.quiet()
+	r.pass(1500 * time.Millisecond)
+	c.expectOpen()
+	sequence, _ := s.parcel()
+	s.say(acknowledgement{sequence, 1}.encode())
+	r.untilDrained()
+	r.expectHandOver(1, 0, 0, 0)
+	c.expectOpen()
+}
+
 // An answer that comes with the end of our patience counts.
 func TestHeirThatAnswersAtTheLastMoment(t *testing.T) {
 	t.Parallel()

@@ -39,10 +39,10 @@ func (l *Loop) spreadOut() {
 }
 
 // busyConns are the connections that only the deadline would end: idle ones part, or
-// wait for an heir.
+// wait for an heir. One that was given may be its heir's already.
 func (l *Loop) busyConns() (busy []*conn) {
 	for c := range l.registry.conns.all() {
-		if c.underway() {
+		if c.underway() && !c.given {
 			busy = append(busy, c)
 		}
 	}
