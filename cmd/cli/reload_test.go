@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -50,16 +51,23 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 }
 
 // TestReloadsThatOvertakeADrainLoseNothing: two processes in a slot are the
-// limit, and the third waits for the first, which still has half a request.
+// limit, and the third waits for the first, which still reads a body: only what has
+// brought no more than a part of its header goes on elsewhere.
 func TestReloadsThatOvertakeADrainLoseNothing(t *testing.T) {
-	m, st := ready(t, "--workers", "1", "--header-timeout", "60s")
-	c := halfRead(t, m, addr(st), 1)[0]
+	m, st := ready(t, "--workers", "1", "--body-timeout", "60s")
+	c := connect(t, addr(st))
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+	const goOn = "HTTP/1.1 100 Continue\r\n\r\n"
+	got := make([]byte, len(goOn))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != goOn {
+		t.Fatalf("the header of a request is answered by %q, %v, want %q", got, err, goOn)
+	}
 	if r := m.Run(t, "reload"); r.Code != 0 {
 		t.Fatalf("reload: %v", r)
 	}
 	m.Signal(t, syscall.SIGHUP)
 	m.AwaitLine(t, "still drains")
-	fmt.Fprint(c, "lf: y\r\n\r\n")
+	fmt.Fprint(c, "half")
 	if a := readAll(t, c); !strings.Contains(a, "generation 1 ") {
 		t.Errorf("the request that the first generation had half read got %q", a)
 	}
