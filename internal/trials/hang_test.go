@@ -46,12 +46,13 @@ func TestStopped(t *testing.T) {
 			}
 			pace(long)
 			st := s.look(t)
-			after, held := helped(st), connections(st, victim)
+			// It may have been stopped between an accept and the end of the turn that counts it.
+			after, held := helped(st), connections(st, victim)+1
 			if err := s.resume(victim); err != nil {
 				t.Fatal(err)
 			}
 			loadtest.Await(t, g, g.Answered()+rate(hangRate)/4)
-			t.Logf("%d connections were in the hands of the stopped worker", held)
+			t.Logf("%d connections at most were in the hands of the stopped worker", held)
 			if name == "reactor" {
 				held = inHands
 			}
