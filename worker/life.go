@@ -49,8 +49,8 @@ type life struct {
 
 	state    state
 	settings ipc.Settings
-	board    *ipc.Scoreboard // the engine's from Welcome on, until engineEnded
-	bell     int             // likewise; 0: none yet, see takeDescriptor
+	board    *ipc.Scoreboard // the engine's from Welcome on
+	bell     int             // likewise, until engineEnded; 0: none yet, see takeDescriptor
 
 	serve       func(*Worker) error // the program's
 	engine      engine              // nil before standby
@@ -114,15 +114,13 @@ func (l *life) run() error {
 	return nil
 }
 
-// end stops what was started, in the order in which it depends on each other:
-// the engine writes into the scoreboard and to the master.
+// end stops what was started, in the order in which it depends on each other: the
+// engine writes to the master. The scoreboard stays mapped until the process has gone:
+// an errand that a drain has cut short may still count its answer.
 func (l *life) end() {
 	if l.engine != nil {
 		l.engine.Drain(ipc.Monotonic(), nil) // at once; nothing happens if it has ended
 		<-l.engineEnded
-	}
-	if l.board != nil {
-		_ = l.board.Close() // the process ends: nobody could use the error
 	}
 	if l.bell != 0 {
 		_ = unix.Close(l.bell) // nothing was written to it
