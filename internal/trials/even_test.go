@@ -31,6 +31,8 @@ func TestKeptConnectionsEvenOut(t *testing.T) {
 		s.kill(victim.PID)
 		s.awaitSuccessor(t, victim.PID)
 		s.awaitEven(t, clients)
+		// Each connection of the dead one costs a request: the others shall be nine in ten.
+		loadtest.Await(t, g, 12*int(victim.Connections))
 		g.Stop()
 		o := s.finish(t, g, time.Minute)
 		o.atMost(t, "requests failed beyond those on the dead worker's connections", o.failed, int(victim.Connections))
