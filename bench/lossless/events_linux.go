@@ -12,6 +12,10 @@ import (
 	"prefork/bench/load"
 )
 
+// reopenedMax is how many kept connections a load may open beyond one for each client:
+// a client whose connection was closed has noticed.
+const reopenedMax = 6
+
 // killPeriod is the time between two kills.
 const killPeriod = 400 * time.Millisecond
 
@@ -25,11 +29,20 @@ var reloadNew = event{
 	limits: limits{lost: func(int) int { return 0 }},
 }
 
-// reloadKept is not judged: what is idle at the moment of the reload is closed, and
-// a client that asks at that moment has lost.
+// calmKept is what reloadKept is compared with.
+var calmKept = event{
+	name: "calm-kept", title: fmt.Sprintf("Nothing happens, %d kept connections", keptConnections), mode: load.KeepAlive, rate: 3000,
+	under: calm,
+}
+
 var reloadKept = event{
-	name: "reload-kept", title: fmt.Sprintf("Reloads, %d kept connections", keptConnections), mode: load.KeepAlive, rate: 2000,
-	under: reloads,
+	name: "reload-kept", title: fmt.Sprintf("Reloads, %d kept connections", keptConnections), mode: load.KeepAlive, rate: 3000,
+	under: reloads, limits: limits{lost: func(int) int { return 0 }, reopened: reopenedMax},
+}
+
+var shrinkKept = event{
+	name: "shrink-kept", title: fmt.Sprintf("4 → 1 → 4 workers, %d kept connections", keptConnections), mode: load.KeepAlive, rate: 2000,
+	under: shrinks, limits: limits{lost: func(int) int { return 0 }, reopened: reopenedMax},
 }
 
 func reloads(ctx context.Context, s server, size size) (int, error) {

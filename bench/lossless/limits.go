@@ -21,6 +21,7 @@ type limits struct {
 	p999     time.Duration
 	longest  time.Duration
 	spread   float64
+	reopened int     // kept connections, in each load, beyond one for each client; 0: no limit
 	p99Ratio float64 // of prefork's p99 to that of one shared queue
 }
 
@@ -42,6 +43,9 @@ func (l limits) check(rows []row) []chart.Limit {
 			What: "answered", Got: percent(served), Most: "at least " + percent(servedMin), Holds: served >= servedMin,
 		})
 	}
+	if l.reopened > 0 {
+		all = append(all, atMost("connections opened in a load", ours.opened(), keptConnections+l.reopened))
+	}
 	quantiles := ours.quantiles()
 	for i, most := range []time.Duration{0, l.p99, l.p999, l.longest} {
 		if most > 0 {
@@ -58,6 +62,24 @@ func (l limits) check(rows []row) []chart.Limit {
 		all = append(all, softRatio("p99 to that of --queue shared, median of pairs", p99Ratio(ours, shared), l.p99Ratio))
 	}
 	return all
+}
+
+// besideMore is what a p99 may be longer than twice that of a quiet time.
+const besideMore = 10 * time.Millisecond
+
+// beside compares prefork's p99 in one event with that of another one, in which
+// nothing happens.
+func beside(quiet, stirred []row) []chart.Limit {
+	before, known := find(quiet, "prefork")
+	ours, there := find(stirred, "prefork")
+	if !known || !there || len(before.reports) == 0 || len(ours.reports) == 0 {
+		return nil // said elsewhere
+	}
+	got, most := ours.quantiles()[1], 2*before.quantiles()[1]+besideMore
+	return []chart.Limit{{
+		What: "p99, twice that of " + calmKept.name + " and 10 ms", Got: milliseconds(got) + " ms", Most: milliseconds(most) + " ms",
+		Holds: got <= most, Soft: true,
+	}}
 }
 
 func atMost(what string, got, most int) chart.Limit {

@@ -59,10 +59,10 @@ func TestTable(t *testing.T) {
 	sections := madeUpSections()
 	for i, want := range []string{
 		"A worker hangs\n" +
-			"  subject             requests/s  scheduled  answered  lost            how  p50 ms  p99 ms  p99.9 ms  max ms  spread\n" +
-			"  the prefork                500      27001     27000     1        1 reset    1.00    6.00      12.0    21.0    2.00\n" +
-			"  the prefork-shared         500      27000     27000     0                   1.00    5.00      10.0    30.0    2.00\n" +
-			"  the nginx                    –          –         –     –  not installed\n",
+			"  subject             requests/s  scheduled  answered  lost  opened            how  p50 ms  p99 ms  p99.9 ms  max ms  spread\n" +
+			"  the prefork                500      27001     27000     1       –        1 reset    1.00    6.00      12.0    21.0    2.00\n" +
+			"  the prefork-shared         500      27000     27000     0       –                   1.00    5.00      10.0    30.0    2.00\n" +
+			"  the nginx                    –          –         –     –       –  not installed\n",
 		"What it costs\n" +
 			"  load       pairs  --helpers 0 µs  --helpers 2 µs  ratio   95 % interval  limit\n" +
 			"  saturated      2           100.0           100.0  1.000  0.881 to 1.135   1.02\n",
@@ -217,7 +217,7 @@ func TestWriteResults(t *testing.T) {
 	}
 	for _, part := range []string{
 		"| kernel | `Linux 6` |", "Left out: the nginx: not; installed", "![requests lost](lost.svg)", "![latencies](latency-hang.svg)",
-		"| the prefork | 500 | 27001 | 27000 | 1 | 1 reset |", "| the nginx | – | – | – | – | not installed |", "| hang | p99 |",
+		"| the prefork | 500 | 27001 | 27000 | 1 | – | 1 reset |", "| the nginx | – | – | – | – | – | not installed |", "| hang | p99 |",
 	} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("README.md lacks %q:\n%s", part, text)
@@ -247,6 +247,28 @@ func checkSVG(t *testing.T, path string, parts ...string) {
 	for _, part := range parts {
 		if !strings.Contains(string(text), ">"+part+"<") {
 			t.Errorf("%s lacks %q", path, part)
+		}
+	}
+}
+
+func TestKeptConnections(t *testing.T) {
+	t.Parallel()
+	kept := report(9000, 0, 5*ms)
+	kept.Mode, kept.Connections = load.KeepAlive, keptConnections+reopenedMax+1
+	stirred := []row{madeUp("prefork", kept)}
+	if got := stirred[0].cells()[5]; got != "71" {
+		t.Errorf("opened: got %s", got)
+	}
+	limits := limits{reopened: reopenedMax}.check(stirred)
+	if len(limits) != 1 || limits[0].Holds || limits[0].Most != "70" {
+		t.Errorf("got %+v, want a broken limit of 70", limits)
+	}
+	quiet := report(9000, 0, -3*ms) // 2 x -3 + 10
+	for p99, holds := range map[time.Duration]bool{4 * ms: true, 5 * ms: false} {
+		stirred[0].reports[0].Latency.P99 = p99
+		got := beside([]row{madeUp("prefork", quiet)}, stirred)
+		if len(got) != 1 || got[0].Holds != holds {
+			t.Errorf("p99 %v: got %+v, want that it holds: %v", p99, got, holds)
 		}
 	}
 }

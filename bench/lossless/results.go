@@ -54,7 +54,8 @@ const preamble = `# What is lost: prefork beside its peers
 Written by ` + "`go run ./bench/lossless -write`" + `: do not edit. All subjects have 4 workers and run one after the other on one machine, with the load
 generator beside them; requests come at a fixed rate, over new connections unless it says otherwise, and nothing is tried again. What is not
 answered within %s is lost. Counts are sums over the repetitions (%d, more where pairs are compared), p50 to p99.9 are medians of them, max is the longest of all.
-Latencies are those of the answered requests, from the moment each was due. "spread" is the most that a worker took, divided by the least.
+Latencies are those of the answered requests, from the moment each was due. "spread" is the most that a worker took, divided by the least. "opened" is the most
+connections that a load has opened where %d clients keep theirs: one that is opened again was closed under its client.
 
 gunicorn is asked for at most %d requests a second: at the rates of the others it would lose requests because it is slow, and not because of
 the event.
@@ -63,7 +64,7 @@ the event.
 
 func (r results) markdown() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, preamble, clientPatience, r.repeat, gunicornRateMax)
+	fmt.Fprintf(&text, preamble, clientPatience, r.repeat, keptConnections, gunicornRateMax)
 	machine := chart.Table{Header: []string{"", ""}}
 	for _, f := range r.facts {
 		machine.Rows = append(machine.Rows, []string{f.Name, "`" + f.Value + "`"})

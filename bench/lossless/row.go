@@ -82,6 +82,23 @@ func (r row) scheduled() int { return r.sum(func(r load.Report) int { return r.S
 func (r row) answered() int  { return r.sum(func(r load.Report) int { return r.Answered }) }
 func (r row) lost() int      { return r.sum(load.Report.Lost) }
 
+// opened is the most connections that a load has opened.
+func (r row) opened() int {
+	most := 0
+	for _, report := range r.reports {
+		most = max(most, report.Connections)
+	}
+	return most
+}
+
+// openedCell is empty where each request has a connection of its own.
+func (r row) openedCell() string {
+	if r.reports[0].Mode != load.KeepAlive {
+		return "–"
+	}
+	return strconv.Itoa(r.opened())
+}
+
 // classes says how requests were lost: "3 reset, 1 timeout".
 func (r row) classes() string {
 	byClass := map[load.Class]int{}
@@ -137,11 +154,11 @@ func (r row) spread() float64 {
 // cells are the row as a table shows it.
 func (r row) cells() []string {
 	if len(r.reports) == 0 {
-		return []string{r.title, "–", "–", "–", "–", r.skipped}
+		return []string{r.title, "–", "–", "–", "–", "–", r.skipped}
 	}
 	cells := []string{
 		r.title, strconv.Itoa(r.rate), strconv.Itoa(r.scheduled()), strconv.Itoa(r.answered()),
-		strconv.Itoa(r.lost()), r.remarks(),
+		strconv.Itoa(r.lost()), r.openedCell(), r.remarks(),
 	}
 	for _, q := range r.quantiles() {
 		cells = append(cells, milliseconds(q))
@@ -158,7 +175,7 @@ func (r row) remarks() string {
 }
 
 var rowHeader = []string{
-	"subject", "requests/s", "scheduled", "answered", "lost", "how", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "spread",
+	"subject", "requests/s", "scheduled", "answered", "lost", "opened", "how", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "spread",
 }
 
 // milliseconds shows a time with three digits that count.

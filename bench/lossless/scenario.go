@@ -20,7 +20,7 @@ const (
 	// loadMax bounds one load; what happens under it ends long before.
 	loadMax = 2 * time.Minute
 	// keptConnections is the number of clients with a connection that stays.
-	keptConnections = 32
+	keptConnections = 64
 	// triesMax is how often a round is made that something else disturbs: one in
 	// which more than lateShareMax of the requests left late.
 	triesMax     = 3
@@ -76,8 +76,8 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"reload", onEvents(reloadNew, reloadKept)},
-	{"shrink", onEvents(shrink)},
+	{"reload", besideCalm(onEvents(reloadNew, calmKept, reloadKept))},
+	{"shrink", onEvents(shrink, shrinkKept)},
 	{"hang", onEvents(hang)},
 	{"spin", onEvents(spin)},
 	{"crash", onEvents(crash)},
@@ -126,6 +126,24 @@ func onEvents(events ...event) func(context.Context, *lab) ([]section, error) {
 		}
 		return all, nil
 	}
+}
+
+// besideCalm adds what a reload may cost clients with kept connections: as much again
+// as a quiet time does, and a little more.
+func besideCalm(run func(context.Context, *lab) ([]section, error)) func(context.Context, *lab) ([]section, error) {
+	return func(ctx context.Context, l *lab) ([]section, error) {
+		sections, err := run(ctx, l)
+		if err != nil {
+			return sections, err
+		}
+		quiet, stirred := sectionOf(sections, calmKept.name), sectionOf(sections, reloadKept.name)
+		stirred.limits = append(stirred.limits, beside(quiet.rows, stirred.rows)...)
+		return sections, nil
+	}
+}
+
+func sectionOf(sections []section, name string) *section {
+	return &sections[slices.IndexFunc(sections, func(s section) bool { return s.name == name })]
 }
 
 // observe puts every subject through an event, in turn, several times.
