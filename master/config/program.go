@@ -29,10 +29,9 @@ const (
 	engineGoroutines = "goroutines"
 	queueSlot        = "slot"
 	queueShared      = "shared"
-	// appStatic and appEcho are the apps that only one engine has: reading a file
-	// can block the reactor's loop, and net/http speaks nothing but HTTP.
-	appStatic = "static"
-	appEcho   = "echo"
+	appStatic        = "static"
+	// appEcho is the app that only one engine has: net/http speaks nothing but HTTP.
+	appEcho = "echo"
 )
 
 // checkProgram looks at what decides which program a worker is, and how it is
